@@ -4,6 +4,7 @@
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 include(${CMAKE_CURRENT_LIST_DIR}/coaio-uses.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/llhttp.cmake)
 
 set(COAIO_PACKAGE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/coaio")
 set(COAIO_CMAKE_DIR "${CMAKE_CURRENT_LIST_DIR}")

@@ -43,7 +43,7 @@ void watch_case(const std::string& name) {
     std::string text = "\nHUNG: the test case \"" + name + "\" ran into its limit of " + std::to_string(limit) + " s\n";
     hung_message.fill('\0');
     text.copy(hung_message.data(), hung_message.size() - 1);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_alarm;
     sigaction(SIGALRM, &action, nullptr);
     set_alarm(limit);
