@@ -115,7 +115,7 @@ function(coaio_tests name)
     coaio_program(coaio-${name}-tests SOURCES ${arg_SOURCES} NEEDS ${arg_NEEDS} LINKS ${arg_LINKS} coaio_test_support)
     set_target_properties(coaio-${name}-tests PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
     add_test(NAME ${name} COMMAND coaio-${name}-tests)
-    coaio_test_properties(${name} ${arg_TIMEOUT} "${name};${arg_LABELS}")
+    coaio_test_properties(${name} ${arg_TIMEOUT} "cases;${name};${arg_LABELS}")
 endfunction()
 
 # coaio_test_properties(test seconds labels): time limit and surroundings, the same for every test.
