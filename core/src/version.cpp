@@ -5,4 +5,4 @@ namespace coaio {
 
 std::string_view version() noexcept { return COAIO_VERSION; }
 
-} // namespace coaio
+}  // namespace coaio

@@ -27,4 +27,4 @@ inline auto contains(const std::string& part) {
 #endif
 }
 
-} // namespace tests
+}  // namespace tests

@@ -81,7 +81,7 @@ void write_counts() {
     std::ofstream(std::string(folder) + "/" + name) << cases_passed << ' ' << cases_failed << '\n';
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char** argv) {
     std::vector<std::string> words(argv, argv + argc);
@@ -90,6 +90,7 @@ int main(int argc, char** argv) {
         for (std::string word; text >> word;) words.push_back(word);
     }
     std::vector<const char*> pointers;
+    pointers.reserve(words.size());
     for (const auto& word : words) pointers.push_back(word.c_str());
 
     Catch::Session session;

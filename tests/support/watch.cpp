@@ -36,7 +36,7 @@ void on_alarm(int) {
     std::abort();
 }
 
-} // namespace
+}  // namespace
 
 void watch_case(const std::string& name) {
     long limit = case_limit();
@@ -67,4 +67,4 @@ std::map<int, std::string> open_descriptors() {
     return found;
 }
 
-} // namespace tests
+}  // namespace tests

@@ -16,4 +16,4 @@ void unwatch_case();
 /// The open descriptors of this process, each with what it leads to, such as "socket:[123]".
 [[nodiscard]] std::map<int, std::string> open_descriptors();
 
-} // namespace tests
+}  // namespace tests
