@@ -66,9 +66,10 @@ function(coaio_module name)
     endif()
 endfunction()
 
-# coaio_program(name SOURCES … [NEEDS module…] [LINKS target…]): a program in <build>/bin.
+# coaio_program(name SOURCES … [NEEDS module…] [LINKS target…] [INSIDE module…]): a program in <build>/bin. INSIDE is
+# for white-box tests: it lets them include private headers of these modules.
 function(coaio_program name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;NEEDS;LINKS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;NEEDS;LINKS;INSIDE")
     coaio_reject_unknown(coaio_program "${arg_UNPARSED_ARGUMENTS}")
     list(TRANSFORM arg_NEEDS PREPEND coaio::)
     add_executable(${name} ${arg_SOURCES})
@@ -76,6 +77,9 @@ function(coaio_program name)
         CXX_EXTENSIONS OFF
         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
     target_link_libraries(${name} PRIVATE ${arg_NEEDS} ${arg_LINKS} coaio_flags)
+    foreach(module IN LISTS arg_INSIDE)
+        target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/${module}/src)
+    endforeach()
     target_compile_features(${name} PRIVATE cxx_std_20)
 endfunction()
 
@@ -103,19 +107,49 @@ function(coaio_app name)
     endif()
 endfunction()
 
-# coaio_tests(name SOURCES … [NEEDS module…] [LINKS target…] [LABELS label…] [TIMEOUT seconds]): the Catch2 program
-# coaio-name-tests, one test of ctest. Each of its cases has a time limit of its own (tests/support/main.cpp); TIMEOUT
-# is for the whole.
+# coaio_tests(name SOURCES … [NEEDS module…] [LINKS target…] [INSIDE module…] [LABELS label…] [TIMEOUT seconds]): the
+# Catch2 program coaio-name-tests, one test of ctest. Each of its cases has a time limit of its own
+# (tests/support/watch.hpp); TIMEOUT is for the whole.
 function(coaio_tests name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;NEEDS;LINKS;LABELS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;NEEDS;LINKS;INSIDE;LABELS")
     coaio_reject_unknown(coaio_tests "${arg_UNPARSED_ARGUMENTS}")
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 180)
     endif()
-    coaio_program(coaio-${name}-tests SOURCES ${arg_SOURCES} NEEDS ${arg_NEEDS} LINKS ${arg_LINKS} coaio_test_support)
+    coaio_program(coaio-${name}-tests SOURCES ${arg_SOURCES} NEEDS ${arg_NEEDS} LINKS ${arg_LINKS} coaio_test_support
+        INSIDE ${arg_INSIDE})
     set_target_properties(coaio-${name}-tests PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
     add_test(NAME ${name} COMMAND coaio-${name}-tests)
     coaio_test_properties(${name} ${arg_TIMEOUT} "cases;${name};${arg_LABELS}")
+endfunction()
+
+# coaio_fuzz(name SOURCES … [NEEDS module…] [LINKS target…] [INSIDE module…] [CORPUS folder]): the program
+# coaio-fuzz-name of one LLVMFuzzerTestOneInput. With COAIO_FUZZ it is driven by libFuzzer (`./dev fuzz`); otherwise it
+# is a test of ctest, which feeds it the files of CORPUS and some thousand seeded mutations of them.
+function(coaio_fuzz name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "CORPUS" "SOURCES;NEEDS;LINKS;INSIDE")
+    coaio_reject_unknown(coaio_fuzz "${arg_UNPARSED_ARGUMENTS}")
+    set(corpus "")
+    if(arg_CORPUS)
+        cmake_path(ABSOLUTE_PATH arg_CORPUS OUTPUT_VARIABLE corpus)
+    endif()
+    set(target coaio-fuzz-${name})
+    if(NOT COAIO_FUZZ)
+        list(APPEND arg_SOURCES ${PROJECT_SOURCE_DIR}/tests/support/fuzz_main.cpp)
+    endif()
+    coaio_program(${target} SOURCES ${arg_SOURCES} NEEDS ${arg_NEEDS} LINKS ${arg_LINKS} INSIDE ${arg_INSIDE})
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
+    if(COAIO_FUZZ)
+        target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+        file(WRITE ${PROJECT_BINARY_DIR}/fuzz/${target}.corpus "${corpus}")
+        if(NOT TARGET coaio-fuzzers)
+            add_custom_target(coaio-fuzzers)
+        endif()
+        add_dependencies(coaio-fuzzers ${target})
+    else()
+        add_test(NAME fuzz.${name} COMMAND ${target} ${corpus})
+        coaio_test_properties(fuzz.${name} 60 "fuzz")
+    endif()
 endfunction()
 
 # coaio_test_properties(test seconds labels): time limit and surroundings, the same for every test.

@@ -10,6 +10,7 @@ option(COAIO_WARNINGS "Compile coaio's own sources with many warnings" ${PROJECT
 option(COAIO_WARNINGS_AS_ERRORS "A warning in coaio's own sources ends the build" OFF)
 set(COAIO_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
 option(COAIO_COVERAGE "Count which lines run" OFF)
+option(COAIO_FUZZ "Build what ./dev fuzz runs, with clang's libFuzzer" OFF)
 
 # Frames of coroutines come from a pool, except where a sanitizer should see each of them.
 if(COAIO_SANITIZE STREQUAL "")
@@ -50,6 +51,9 @@ if(NOT COAIO_SANITIZE STREQUAL "")
     target_compile_options(coaio_flags INTERFACE
         -fsanitize=${COAIO_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(coaio_flags INTERFACE -fsanitize=${COAIO_SANITIZE})
+endif()
+if(COAIO_FUZZ)
+    target_compile_options(coaio_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(COAIO_COVERAGE)
     target_compile_options(coaio_flags INTERFACE --coverage)
