@@ -1,4 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+/// All of coaio's core. It only includes; the headers are the reference.
+
+#include <coaio/core/context.hpp>
+#include <coaio/core/coro.hpp>
+#include <coaio/core/dump.hpp>
+#include <coaio/core/error.hpp>
+#include <coaio/core/future.hpp>
+#include <coaio/core/handle.hpp>
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
+#include <coaio/core/time.hpp>
 #include <coaio/core/version.hpp>

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace coaio::detail {
+
+/// One binding of a context, and all that were made before it: contexts are immutable and share their tails, so that
+/// copying one into a new task costs a count.
+class ContextNode {
+public:
+    ContextNode(ContextNode* next, const void* key, std::shared_ptr<const void> value) noexcept
+        : next_(next), key_(key), value_(std::move(value)) {
+        if (next_ != nullptr) next_->add_ref();
+    }
+
+    void add_ref() noexcept { ++refs_; }
+    void release() noexcept;
+    [[nodiscard]] const void* find(const void* key) const noexcept;
+
+private:
+    ContextNode* next_;
+    const void* key_;
+    std::shared_ptr<const void> value_;
+    std::uint32_t refs_ = 0;
+};
+
+/// The context of the running task, null when it is empty or no task runs.
+[[nodiscard]] ContextNode* current_context() noexcept;
+/// Binds a variable in the running task's context. Throws `RuntimeError` outside a task.
+void bind_context(const void* key, std::shared_ptr<const void> value);
+
+}  // namespace coaio::detail

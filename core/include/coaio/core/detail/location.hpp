@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <source_location>
+#include <string>
+
+namespace coaio::detail {
+
+/// The bare name of the function a location lies in: `Worker::run`, without return type and parameters, whichever way
+/// the compiler spells a coroutine's body.
+[[nodiscard]] std::string function_name(const std::source_location& location);
+
+/// `Worker::run at src/worker.cpp:12`.
+[[nodiscard]] std::string describe_location(const std::source_location& location);
+
+}  // namespace coaio::detail

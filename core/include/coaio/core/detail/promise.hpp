@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/detail/closure.hpp>
+#include <coaio/core/detail/frame_pool.hpp>
+#include <coaio/core/detail/slot.hpp>
+#include <coaio/core/detail/thread_state.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+namespace coaio {
+
+template <class T = void>
+class Coro;
+
+}  // namespace coaio
+
+namespace coaio::detail {
+
+/// What every coroutine of coaio carries, at the front of its promise: who awaits it, and where it hangs.
+struct PromiseBase {
+    /// The coroutine that awaits this one; null for a task's root; itself before it was ever started.
+    PromiseBase* parent = this;
+    /// The `co_await` at which it hangs. Before the first one: its own name and definition.
+    std::source_location location;
+
+    PromiseBase() noexcept = default;
+    PromiseBase(const PromiseBase&) = delete;
+    PromiseBase& operator=(const PromiseBase&) = delete;
+
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* block, std::size_t size) noexcept { deallocate_frame(block, size); }
+
+    [[nodiscard]] bool started() const noexcept { return parent != this; }
+    // A handle of the base stands for a handle of the derived promise: the promise lies at the same offset as long as
+    // no promise is aligned more strictly than this one, which `Promise` asserts.
+    [[nodiscard]] std::coroutine_handle<PromiseBase> handle() noexcept {
+        return std::coroutine_handle<PromiseBase>::from_promise(*this);
+    }
+
+    [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
+
+    struct FinalAwaiter {
+        [[nodiscard]] bool await_ready() const noexcept { return false; }
+        template <class P>
+        void await_suspend(std::coroutine_handle<P> self) const noexcept {
+            PromiseBase* const awaiting = self.promise().parent;
+            if (awaiting != nullptr) thread_state.next = awaiting->handle();
+        }
+        void await_resume() const noexcept {}
+    };
+    [[nodiscard]] FinalAwaiter final_suspend() const noexcept { return {}; }
+
+    /// Sends the current exception on its way to whoever awaits this coroutine.
+    void unhandled_exception() noexcept;
+};
+
+/// The exception that came out of the coroutine just awaited is on its way in the current task: throw it here.
+[[nodiscard]] bool has_exception_in_flight() noexcept;
+[[noreturn]] void rethrow_in_flight();
+
+template <class T>
+struct Promise;
+
+/// The value half of a promise.
+template <class T>
+struct ValuePromise : PromiseBase {
+    ValuePromise() noexcept = default;
+    ~ValuePromise() {
+        if (has_value) slot.destroy();
+    }
+
+    template <class U = T>
+        requires std::is_constructible_v<T, U&&>
+    void return_value(U&& value) {
+        slot.emplace(std::forward<U>(value));
+        has_value = true;
+    }
+
+    Slot<T> slot;
+    bool has_value = false;
+};
+
+template <class T>
+struct ValuePromise<T&> : PromiseBase {
+    void return_value(T& value) noexcept { slot.emplace(value); }
+    Slot<T&> slot;
+};
+
+template <>
+struct ValuePromise<void> : PromiseBase {
+    void return_void() const noexcept {}
+    [[no_unique_address]] Slot<void> slot;
+};
+
+/// Drops a coroutine that is not running. One that was never awaited is reported in debug mode.
+void destroy_coroutine(PromiseBase& promise) noexcept;
+
+}  // namespace coaio::detail

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace coaio::detail {
+
+class TaskBase;
+
+/// Something that the loop can run once: the callback behind a handle, a time-out, a done callback.
+class Runnable {
+public:
+    virtual void run() noexcept = 0;
+    /// The loop closes and will never run it: let go of what it holds.
+    virtual void discard() noexcept {}
+
+protected:
+    Runnable() = default;
+    Runnable(const Runnable&) = default;
+    Runnable& operator=(const Runnable&) = default;
+    ~Runnable() = default;
+};
+
+/// A task to step or a runnable to run, in one word: the low bit set marks a runnable.
+class Entry {
+public:
+    constexpr Entry() noexcept = default;
+    explicit Entry(TaskBase* task) noexcept : bits_(reinterpret_cast<std::uintptr_t>(task)) {}
+    explicit Entry(Runnable* runnable) noexcept : bits_(reinterpret_cast<std::uintptr_t>(runnable) | 1) {}
+
+    [[nodiscard]] explicit operator bool() const noexcept { return bits_ != 0; }
+    [[nodiscard]] bool is_task() const noexcept { return (bits_ & 1) == 0; }
+    [[nodiscard]] TaskBase* task() const noexcept { return reinterpret_cast<TaskBase*>(bits_); }
+    [[nodiscard]] Runnable* runnable() const noexcept {
+        return reinterpret_cast<Runnable*>(bits_ & ~std::uintptr_t{1});
+    }
+
+private:
+    std::uintptr_t bits_ = 0;
+};
+
+/// What runs next, first in first out. A ring that grows by doubling and never shrinks, so a warm loop allocates nothing.
+/// Positions rise for ever; one stays valid until its entry is popped, so that an entry can be taken out in place.
+class ReadyQueue {
+public:
+    using Position = std::uint32_t;
+
+    Position push(Entry entry) {
+        if (tail_ - head_ == capacity_) [[unlikely]]
+            grow();
+        slots_[tail_ & (capacity_ - 1)] = entry;
+        return tail_++;
+    }
+    [[nodiscard]] Entry pop() noexcept { return slots_[head_++ & (capacity_ - 1)]; }
+    /// Empties the slot; popping it gives an empty entry.
+    void erase(Position position) noexcept { slots_[position & (capacity_ - 1)] = Entry(); }
+
+    [[nodiscard]] Position size() const noexcept { return tail_ - head_; }
+    [[nodiscard]] bool empty() const noexcept { return tail_ == head_; }
+    /// The i-th entry from the front.
+    [[nodiscard]] Entry& at(Position i) noexcept { return slots_[(head_ + i) & (capacity_ - 1)]; }
+
+private:
+    void grow();
+
+    std::unique_ptr<Entry[]> slots_;
+    Position capacity_ = 0;
+    Position head_ = 0;
+    Position tail_ = 0;
+};
+
+}  // namespace coaio::detail

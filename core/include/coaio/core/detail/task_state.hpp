@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/detail/future_state.hpp>
+#include <coaio/core/detail/loop_core.hpp>
+#include <coaio/core/detail/promise.hpp>
+#include <coaio/core/detail/suspension.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <string>
+
+namespace coaio::detail {
+
+class ContextNode;
+
+/// One level of cancellation of a task. The bottom level takes the requests from outside. A masked stretch puts a new
+/// level on top: requests to the levels below stay pending until it is left, while the deadlines and groups that were
+/// opened inside it, which keep the level they were opened on, still reach the code they belong to.
+struct CancelLevel {
+    CancelLevel* below = nullptr;
+    std::unique_ptr<std::string> message;
+    std::uint32_t requests = 0;
+    /// Asked for and not yet thrown: thrown at the next real suspension.
+    bool pending = false;
+};
+
+/// A coroutine scheduled on a loop; everything of a task but its value. The loop holds a reference until it is done.
+class TaskBase : public FutureBase {
+public:
+    TaskBase(LoopCore& core, PromiseBase& root, std::source_location spawn_site);
+    ~TaskBase() override;
+
+    /// Enters the loop's list and the ready queue: the first step is taken on the next turn.
+    void start();
+    /// Runs the coroutine until it suspends or ends. Called by the loop only.
+    void step() noexcept;
+
+    /// The task hangs at `leaf` in the coroutine of `promise`. Pending cancellation strikes at once.
+    void suspend(Suspension& leaf, PromiseBase& promise) noexcept {
+        leaf_ = &leaf;
+        leaf_frame_ = &promise;
+        since_ = core_->now;
+        if (level_->pending) [[unlikely]]
+            strike();
+    }
+    /// It did not suspend after all.
+    void unhang() noexcept { leaf_ = nullptr; }
+    /// Gives the others a turn: suspended and ready at once, with nothing to wait for.
+    void yield(PromiseBase& promise) noexcept {
+        leaf_frame_ = &promise;
+        since_ = core_->now;
+        core_->ready.push(Entry(this));
+    }
+    void wake() noexcept {
+        leaf_ = nullptr;
+        core_->ready.push(Entry(this));
+    }
+    /// Wakes it with a CancelledError. For leaves, out of `Suspension::cancel`.
+    void wake_cancelled(CancelMessage message) noexcept;
+
+    /// After a resume: is a CancelledError due instead of what was waited for?
+    [[nodiscard]] bool cancel_due() const noexcept { return struck_ || level_->pending; }
+    [[noreturn]] void throw_cancelled();
+    /// The cancellation that was due is answered by another one that is thrown now.
+    void clear_pending() noexcept {
+        struck_ = false;
+        level_->pending = false;
+    }
+
+    bool cancel(CancelMessage message) noexcept override { return cancel(bottom_, message); }
+    /// Cancels on behalf of a scope that was opened on `level`.
+    bool cancel(CancelLevel& level, CancelMessage message) noexcept;
+    std::uint32_t uncancel(CancelLevel& level) noexcept;
+    [[nodiscard]] CancelLevel& bottom_level() noexcept { return bottom_; }
+    [[nodiscard]] CancelLevel& level() noexcept { return *level_; }
+    [[nodiscard]] std::uint32_t bottom_requests() const noexcept { return bottom_.requests; }
+    void push_level(CancelLevel& level) noexcept {
+        level.below = level_;
+        level_ = &level;
+    }
+    void pop_level() noexcept { level_ = level_->below; }
+
+    void put_in_flight(std::exception_ptr exception) noexcept { exception_ = std::move(exception); }
+    [[nodiscard]] bool in_flight() const noexcept { return exception_ != nullptr; }
+    [[nodiscard]] std::exception_ptr take_in_flight() noexcept { return std::exchange(exception_, nullptr); }
+
+    /// The loop closes: drops the coroutine where it hangs, and reports it.
+    void abandon() noexcept;
+
+    [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+    [[nodiscard]] std::string name() const;
+    void set_name(std::string name);
+    [[nodiscard]] const std::source_location& spawn_site() const noexcept { return spawn_site_; }
+    [[nodiscard]] std::int64_t created() const noexcept { return created_; }
+    [[nodiscard]] std::int64_t since() const noexcept { return since_; }
+    [[nodiscard]] const Suspension* leaf() const noexcept { return leaf_; }
+    [[nodiscard]] const PromiseBase* leaf_frame() const noexcept { return leaf_frame_; }
+    [[nodiscard]] const PromiseBase* root() const noexcept { return root_; }
+    [[nodiscard]] TaskBase* next_task() const noexcept { return next_; }
+    [[nodiscard]] bool started() const noexcept { return started_; }
+    /// The coroutine's own name, kept when it first runs.
+    [[nodiscard]] const std::source_location& definition() const noexcept { return definition_; }
+
+    [[nodiscard]] ContextNode*& context() noexcept { return context_; }
+
+protected:
+    /// Moves the value out of the finished root coroutine.
+    virtual void collect() = 0;
+    [[nodiscard]] std::string subject() const override;
+
+    PromiseBase* root_;
+
+private:
+    void strike() noexcept;
+    void end(FutureStatus status, std::exception_ptr exception) noexcept;
+    void settle() noexcept;
+    void set_message(CancelLevel& level, CancelMessage message) noexcept;
+
+    Suspension* leaf_ = nullptr;
+    PromiseBase* leaf_frame_;
+    CancelLevel* level_ = &bottom_;
+    CancelLevel bottom_;
+    TaskBase* prev_ = nullptr;
+    TaskBase* next_ = nullptr;
+    std::source_location spawn_site_;
+    std::source_location definition_;
+    std::int64_t created_;
+    std::int64_t since_;
+    std::uint64_t id_;
+    std::unique_ptr<std::string> name_;
+    ContextNode* context_ = nullptr;
+    bool started_ = false;
+    bool struck_ = false;  // woken by a cancellation that has not been thrown yet
+};
+
+template <class T>
+class TaskState final : public WithValue<T, TaskBase> {
+public:
+    TaskState(LoopCore& core, Promise<T>& root, std::source_location spawn_site)
+        : WithValue<T, TaskBase>(core, root, spawn_site) {}
+
+private:
+    void collect() override {
+        auto& promise = static_cast<Promise<T>&>(*this->root_);
+        if constexpr (std::is_void_v<T>) {
+            this->slot().emplace();
+        } else {
+            this->slot().emplace(promise.slot.take());
+        }
+    }
+};
+
+/// The task being stepped; asserts that there is one.
+[[nodiscard]] inline TaskBase& current_task_state() noexcept { return *thread_state.task; }
+
+}  // namespace coaio::detail

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/error.hpp>
+#include <coaio/core/handle.hpp>
+#include <coaio/core/task.hpp>
+#include <coaio/core/time.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace coaio {
+
+/// A failure that nobody awaits, as the loop's exception handler gets it.
+struct ExceptionContext {
+    std::string message;
+    /// Null where the message says it all.
+    std::exception_ptr exception = nullptr;
+    /// The task or future concerned, for identity only; may be null.
+    const void* future = nullptr;
+};
+
+/// A loop in figures.
+struct LoopStats {
+    std::uint64_t turns = 0;
+    std::size_t ready = 0;
+    std::size_t timers = 0;
+    std::size_t tasks = 0;
+    /// The longest time between two looks at the clock while something ran: an upper bound of the longest step, exact
+    /// in debug mode.
+    Duration longest_step{};
+    std::size_t frame_pool_bytes = 0;
+};
+
+/// The event loop: runs callbacks and tasks in turns, fires timers, and watches descriptors, signals and threads.
+///
+/// A turn polls the kernel, moves what is due to the ready queue, and runs what the queue held at its start; what is
+/// made ready meanwhile waits for the next turn. One loop per thread; a loop, its tasks and their handles belong to that
+/// thread, and only what is named `threadsafe` may be used from another.
+///
+/// Errors: `RuntimeError` when used while closed, or run while another loop runs in the thread.
+/// Lifetime: closed before it is destroyed, or by its destructor; `run()` does it all.
+class Loop {
+public:
+    Loop();
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+    ~Loop();
+
+    /// Runs until `stop()`.
+    void run_forever();
+    /// Runs until the task is done; its outcome is read from the handle. Throws `RuntimeError` when stopped before.
+    template <class T>
+    void run_until_complete(const Future<T>& future) {
+        run_until_done(*future.state());
+    }
+    /// Makes a task of `coro`, runs until it is done, and gives its result.
+    template <class T>
+    T run_until_complete(Coro<T> coro);
+    /// The current turn is finished, then the run ends. Before a run: the run makes one turn.
+    void stop() noexcept;
+    [[nodiscard]] bool is_running() const noexcept;
+    /// Drops what is left: callbacks unrun, unfinished tasks destroyed where they hang and reported. Again: no effect.
+    void close();
+    [[nodiscard]] bool is_closed() const noexcept;
+
+    /// Calls `function()` on the next turn, in order of the calls.
+    template <class F>
+    Handle call_soon(F function) {
+        check_usable();
+        detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function)));
+        state->enqueue();
+        return Handle(std::move(state));
+    }
+    /// Calls `function()` after `delay`, at the earliest; equal times in order of the calls.
+    template <class F>
+    TimerHandle call_later(Duration delay, F function) {
+        return call_at(time() + delay, std::move(function));
+    }
+    template <class F>
+    TimerHandle call_at(TimePoint when, F function) {
+        check_usable();
+        detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function)));
+        state->arm(when.time_since_epoch().count());
+        return TimerHandle(std::move(state));
+    }
+    /// `call_soon` from any thread; wakes the loop. Throws `RuntimeError` when the loop is closed.
+    void call_soon_threadsafe(std::function<void()> function);
+
+    /// The loop's clock.
+    [[nodiscard]] TimePoint time() const noexcept;
+    /// The calendar, through the loop so that a test can set it.
+    [[nodiscard]] std::chrono::system_clock::time_point wall_time() const noexcept;
+    /// 64 random bits; from the seed under `coaio::testing`. Not for secrets.
+    [[nodiscard]] std::uint64_t random() noexcept;
+
+    /// Creates a task on this loop, which need not run yet.
+    template <class T>
+    Task<T> create_task(Coro<T> coro, TaskOptions options = {},
+                        std::source_location where = std::source_location::current());
+
+    using ExceptionHandler = std::function<void(Loop&, const ExceptionContext&)>;
+    /// Who hears of failures that nobody awaits; empty: the default, which writes to standard error.
+    void set_exception_handler(ExceptionHandler handler);
+    void call_exception_handler(const ExceptionContext& context);
+    void default_exception_handler(const ExceptionContext& context) const noexcept;
+
+    void set_debug(bool on) noexcept { core().debug = on; }
+    [[nodiscard]] bool debug() const noexcept { return core().debug; }
+    [[nodiscard]] LoopStats stats() const noexcept;
+
+    /// For the library.
+    struct Impl;
+    [[nodiscard]] detail::LoopCore& core() const noexcept { return *core_; }
+    [[nodiscard]] Impl& impl() const noexcept { return *impl_; }
+    void run_until_done(detail::FutureBase& future);
+
+private:
+    void check_usable() const;
+
+    std::unique_ptr<Impl> impl_;
+    detail::LoopCore* core_;
+};
+
+/// The loop that runs in this thread. Throws `RuntimeError` when none does.
+[[nodiscard]] Loop& get_running_loop();
+
+// ---------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// Makes `core` the thread's loop for a while, as when a task is created before its loop runs.
+class CoreGuard {
+public:
+    explicit CoreGuard(LoopCore& core) noexcept : outer_(std::exchange(thread_state.core, &core)) {}
+    CoreGuard(const CoreGuard&) = delete;
+    CoreGuard& operator=(const CoreGuard&) = delete;
+    ~CoreGuard() { thread_state.core = outer_; }
+
+private:
+    LoopCore* outer_;
+};
+
+}  // namespace detail
+
+template <class T>
+Task<T> Loop::create_task(Coro<T> coro, TaskOptions options, std::source_location where) {
+    const detail::CoreGuard guard(core());
+    return coaio::create_task(std::move(coro), options, where);
+}
+
+template <class T>
+T Loop::run_until_complete(Coro<T> coro) {
+    const Task<T> task = create_task(std::move(coro));
+    run_until_done(*task.state());
+    task.state()->throw_unless_finished();
+    auto& slot = *static_cast<detail::Slot<T>*>(task.state()->slot_address());
+    return slot.take();
+}
+
+}  // namespace coaio

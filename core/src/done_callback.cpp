@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/detail/done_callback.hpp>
+
+#include <coaio/core/detail/future_awaiter.hpp>
+#include <coaio/core/detail/loop_core.hpp>
+#include <coaio/core/error.hpp>
+
+namespace coaio::detail {
+
+DoneCallback* DoneCallback::enlist() noexcept {
+    node_.target = Entry(static_cast<Runnable*>(this));
+    add_ref();
+    if (future_->done()) {
+        future_->core().schedule(node_.target);
+    } else {
+        future_->add_waiter(node_);
+    }
+    return this;
+}
+
+std::size_t DoneCallback::remove() noexcept {
+    if (!node_.linked()) return 0;
+    future_->remove_waiter(node_);
+    drop();
+    release();
+    return 1;
+}
+
+void DoneCallback::run() noexcept {
+    LoopCore& core = future_->core();
+    try {
+        invoke();
+    } catch (...) {
+        report_callback_failure(core, "Exception in a done callback");
+    }
+    drop();
+    release();
+}
+
+void report_callback_failure(LoopCore& core, const char* what) noexcept {
+    std::exception_ptr exception = std::current_exception();
+    if (is_base_error(exception)) {
+        if (core.escaping == nullptr) core.escaping = std::move(exception);
+    } else {
+        core.report(what, std::move(exception));
+    }
+}
+
+void FutureWait::require_awaitable() const {
+    if (future_.get() == thread_state.task) throw RuntimeError("a task cannot await itself: it would wait for ever");
+    if (&future_->core() != thread_state.core) {
+        throw RuntimeError("this future belongs to another event loop: cross over with run_coroutine_threadsafe");
+    }
+}
+
+void FutureWait::settle() {
+    if (cancelled()) [[unlikely]] {
+        future_->mark_retrieved();
+        // Of two requests, the one that already struck the future is the one that is thrown.
+        if (future_->status() == FutureStatus::cancelled) {
+            task()->clear_pending();
+        } else {
+            task()->throw_cancelled();
+        }
+    }
+    future_->throw_unless_finished();
+}
+
+WaitInfo FutureWait::describe() const { return {.what = "future", .future = future_.get()}; }
+
+}  // namespace coaio::detail

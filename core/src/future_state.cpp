@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/detail/future_state.hpp>
+
+#include <coaio/core/detail/loop_core.hpp>
+#include <coaio/core/error.hpp>
+
+namespace coaio::detail {
+
+bool FutureBase::cancel(CancelMessage message) noexcept {
+    if (done()) return false;
+    finish(FutureStatus::cancelled,
+           std::make_exception_ptr(message != nullptr ? CancelledError(*message) : CancelledError()));
+    return true;
+}
+
+void FutureBase::visit_children(void (*)(void*, const FutureBase&), void*) const {}
+
+// The list is circular, so that its head alone gives both ends.
+void FutureBase::add_waiter(DoneNode& node) noexcept {
+    if (waiters_ == nullptr) {
+        node.next = node.prev = waiters_ = &node;
+        return;
+    }
+    node.next = waiters_;
+    node.prev = waiters_->prev;
+    node.prev->next = &node;
+    waiters_->prev = &node;
+}
+
+void FutureBase::remove_waiter(DoneNode& node) noexcept {
+    if (node.next == &node) {
+        waiters_ = nullptr;
+    } else {
+        node.prev->next = node.next;
+        node.next->prev = node.prev;
+        if (waiters_ == &node) waiters_ = node.next;
+    }
+    node.next = node.prev = nullptr;
+}
+
+void FutureBase::finish(FutureStatus status, std::exception_ptr exception) noexcept {
+    exception_ = std::move(exception);
+    status_ = status;
+    while (waiters_ != nullptr) {
+        DoneNode& node = *waiters_;
+        remove_waiter(node);
+        core_->schedule(node.target);
+    }
+}
+
+void FutureBase::require_pending() const {
+    if (done()) throw InvalidStateError("the future is done already: its outcome can be set only once");
+}
+
+void FutureBase::throw_unless_finished() {
+    switch (status_) {
+    case FutureStatus::pending: throw InvalidStateError("the result is not there yet: the future is still pending");
+    case FutureStatus::finished: return;
+    case FutureStatus::failed:
+    case FutureStatus::cancelled: retrieved_ = true; std::rethrow_exception(exception_);
+    }
+}
+
+std::exception_ptr FutureBase::exception() {
+    switch (status_) {
+    case FutureStatus::pending: throw InvalidStateError("there is no outcome yet: the future is still pending");
+    case FutureStatus::cancelled: std::rethrow_exception(exception_);
+    case FutureStatus::finished:
+    case FutureStatus::failed: break;
+    }
+    retrieved_ = true;
+    return exception_;
+}
+
+void FutureBase::require_value() const {
+    if (taken_) throw InvalidStateError("the value was moved out by an earlier co_await of a temporary handle");
+}
+
+void FutureBase::mark_taken() {
+    require_value();
+    taken_ = true;
+}
+
+void FutureBase::dispose() noexcept {
+    if (status_ == FutureStatus::failed && !retrieved_ && !is_cancellation(exception_) && !is_base_error(exception_)) {
+        const char* const what = kind_ == FutureKind::task ? "Task exception was never retrieved: "
+                                                           : "Future exception was never retrieved: ";
+        refs_ = 1;  // the handler may look at it, and even keep it
+        if (thread_state.core == core_) {
+            core_->report(what + subject(), exception_, this);
+        } else {
+            report_without_loop(what + subject(), exception_);
+        }
+        retrieved_ = true;
+        if (--refs_ != 0) return;
+    }
+    delete this;
+}
+
+std::string FutureBase::subject() const { return "a future"; }
+
+}  // namespace coaio::detail

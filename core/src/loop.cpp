@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/loop.hpp>
+
+#include <coaio/core/detail/context_node.hpp>
+#include <coaio/core/detail/done_callback.hpp>
+#include <coaio/core/dump.hpp>
+
+#include "loop_impl.hpp"
+#include "loop_registry.hpp"
+#include "poller_epoll.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <utility>
+
+namespace coaio {
+
+namespace {
+
+// With work at hand the kernel is asked every so many turns only: asking costs more than a turn.
+constexpr std::uint32_t turns_between_polls = 32;
+
+}  // namespace
+
+Clock::time_point Clock::now() { return get_running_loop().time(); }
+
+Duration to_duration(std::chrono::duration<double> delay) {
+    const double seconds = delay.count();
+    if (seconds != seconds) throw ValueError("a delay must be a number, this one is NaN");
+    constexpr double limit = 9.0e9;  // seconds in Duration's range
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::clamp(seconds, -limit, limit)));
+}
+
+Loop& get_running_loop() { return *detail::require_core().loop; }
+
+Loop::Loop() : impl_(std::make_unique<Impl>()), core_(impl_.get()) {
+    impl_->loop = this;
+    impl_->poller = detail::make_epoll_poller(*impl_);
+    impl_->now = impl_->read_clock();
+    detail::register_loop(*this);
+}
+
+Loop::~Loop() {
+    detail::unregister_loop(*this);
+    if (!impl_->closed) close();
+}
+
+std::int64_t Loop::Impl::read_clock() const noexcept {
+    if (virtual_time) return now;
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+TimePoint Loop::time() const noexcept { return TimePoint(Duration(impl_->read_clock())); }
+
+std::chrono::system_clock::time_point Loop::wall_time() const noexcept {
+    if (!impl_->virtual_time) return std::chrono::system_clock::now();
+    return std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(Duration(impl_->now + impl_->wall_offset)));
+}
+
+std::uint64_t Loop::random() noexcept {
+    if (!impl_->random_seeded) {
+        std::random_device device;
+        std::seed_seq seed{device(), device(), device(), device()};
+        impl_->random.seed(seed);
+        impl_->random_seeded = true;
+    }
+    return impl_->random();
+}
+
+void Loop::check_usable() const {
+    if (impl_->closed) throw RuntimeError("the event loop is closed");
+    if (impl_->debug && impl_->running && impl_->thread != std::this_thread::get_id()) {
+        throw RuntimeError("this loop runs in another thread: use call_soon_threadsafe");
+    }
+}
+
+bool Loop::is_running() const noexcept { return impl_->running; }
+bool Loop::is_closed() const noexcept { return impl_->closed; }
+void Loop::stop() noexcept { impl_->stopping = true; }
+
+void Loop::run_forever() {
+    check_usable();
+    if (impl_->running) throw RuntimeError("this event loop is already running");
+    if (detail::thread_state.core != nullptr) {
+        throw RuntimeError("another event loop is running in this thread: await instead of running");
+    }
+    impl_->run();
+}
+
+void Loop::Impl::run() {
+    const detail::CoreGuard guard(*this);
+    running = true;
+    thread = std::this_thread::get_id();
+    struct Reset {
+        Impl& impl;
+        ~Reset() {
+            impl.running = false;
+            impl.stopping = false;
+        }
+    } const reset{*this};
+    do {
+        turn();
+        if (escaping != nullptr) [[unlikely]]
+            std::rethrow_exception(std::exchange(escaping, nullptr));
+    } while (!stopping);
+}
+
+void Loop::Impl::turn() {
+    ++turns;
+    if (has_posted.load(std::memory_order_acquire)) take_posted();
+    if (ready.empty() || stopping || ++turns_since_poll >= turns_between_polls || virtual_time) {
+        const std::int64_t before = read_clock();
+        longest_step = std::max(longest_step, before - now);
+        now = before;
+        wait_for_work();
+        turns_since_poll = 0;
+        now = read_clock();
+        if (has_posted.load(std::memory_order_acquire)) take_posted();
+        collect_due();
+    }
+    if (shuffle) shuffle_ready();
+    for (auto left = ready.size(); left > 0 && escaping == nullptr; --left) {
+        run_entry(ready.pop());
+    }
+}
+
+// On the virtual clock time moves only when nothing is ready and nothing outside can make anything ready: then it jumps
+// to the next timer.
+void Loop::Impl::wait_for_work() {
+    const bool idle = ready.empty() && !stopping;
+    const std::int64_t next = timers.earliest();
+    if (!virtual_time) {
+        std::int64_t timeout = 0;
+        if (idle) timeout = timers.empty() ? -1 : std::max<std::int64_t>(next - now, 0);
+        poller->poll(timeout);
+        return;
+    }
+    const bool outside = outside_work.load(std::memory_order_acquire) != 0 || poller->outstanding() != 0;
+    if (!idle || next <= now) {
+        if (outside) poller->poll(0);
+    } else if (outside) {
+        poller->poll(-1);
+    } else if (!timers.empty()) {
+        now = next;
+    } else if (!has_posted.load(std::memory_order_acquire)) {
+        throw DeadlockError("deadlock: nothing is ready, no timer is armed and nothing outside is awaited\n" +
+                            dump_tasks());
+    }
+}
+
+void Loop::Impl::run_entry(detail::Entry entry) noexcept {
+    if (!entry) return;  // taken out while it was queued
+    const std::int64_t before = debug ? read_clock() : 0;
+    if (entry.is_task()) {
+        entry.task()->step();
+    } else {
+        entry.runnable()->run();
+    }
+    if (debug) longest_step = std::max(longest_step, read_clock() - before);
+}
+
+void Loop::Impl::shuffle_ready() {
+    std::vector<detail::Entry*> movable;
+    for (detail::ReadyQueue::Position i = 0; i < ready.size(); ++i) {
+        if (ready.at(i) && ready.at(i).is_task()) movable.push_back(&ready.at(i));
+    }
+    for (std::size_t i = movable.size(); i > 1; --i) std::swap(*movable[i - 1], *movable[random() % i]);
+}
+
+void Loop::Impl::take_posted() {
+    std::vector<std::function<void()>> batch;
+    {
+        const std::lock_guard lock(posted_mutex);
+        batch.swap(posted);
+        has_posted.store(false, std::memory_order_release);
+    }
+    for (auto& function : batch) {
+        if (function) loop->call_soon(std::move(function));
+    }
+}
+
+void Loop::call_soon_threadsafe(std::function<void()> function) {
+    {
+        const std::lock_guard lock(impl_->posted_mutex);
+        if (impl_->closed) throw RuntimeError("the event loop is closed");
+        impl_->posted.push_back(std::move(function));
+        impl_->has_posted.store(true, std::memory_order_release);
+    }
+    impl_->poller->wake();
+}
+
+void Loop::run_until_done(detail::FutureBase& future) {
+    check_usable();
+    const detail::Ref<detail::FutureBase> keep(&future);
+    Future<> watch{keep};
+    bool finished = future.done();
+    if (finished) {
+        stop();
+    } else {
+        watch.add_done_callback([this, &finished](const Future<>&) {
+            finished = true;
+            stop();
+        });
+    }
+    run_forever();
+    if (!finished) throw RuntimeError("the event loop was stopped before the future was done");
+}
+
+void Loop::close() {
+    if (impl_->running) throw RuntimeError("a running event loop cannot be closed: stop it first");
+    if (impl_->closed) return;
+    const detail::CoreGuard guard(*impl_);
+    while (impl_->tasks != nullptr) impl_->tasks->abandon();
+    while (!impl_->ready.empty()) {
+        const detail::Entry entry = impl_->ready.pop();
+        if (entry && !entry.is_task()) entry.runnable()->discard();
+    }
+    while (!impl_->timers.empty()) {
+        detail::Timer& timer = impl_->timers.pop();
+        const detail::Entry target = timer.target();
+        if (!target.is_task()) target.runnable()->discard();
+    }
+    std::vector<std::function<void()>> unrun;
+    {
+        const std::lock_guard lock(impl_->posted_mutex);
+        impl_->closed = true;
+        unrun.swap(impl_->posted);
+    }
+}
+
+void Loop::set_exception_handler(ExceptionHandler handler) { impl_->exception_handler = std::move(handler); }
+
+void Loop::call_exception_handler(const ExceptionContext& context) {
+    if (!impl_->exception_handler) {
+        default_exception_handler(context);
+        return;
+    }
+    try {
+        // A copy: the handler may set another one.
+        const ExceptionHandler handler = impl_->exception_handler;
+        handler(*this, context);
+    } catch (...) {
+        const std::exception_ptr failure = std::current_exception();
+        if (detail::is_base_error(failure)) throw;
+        detail::report_without_loop("the exception handler itself failed, with this", failure);
+        default_exception_handler(context);
+    }
+}
+
+void Loop::default_exception_handler(const ExceptionContext& context) const noexcept {
+    detail::report_without_loop(context.message, context.exception);
+}
+
+LoopStats Loop::stats() const noexcept {
+    LoopStats stats;
+    stats.turns = impl_->turns;
+    stats.ready = impl_->ready.size();
+    stats.timers = impl_->timers.size();
+    stats.tasks = impl_->task_count;
+    stats.longest_step = Duration(impl_->longest_step);
+    stats.frame_pool_bytes = detail::frame_pool_bytes();
+    return stats;
+}
+
+namespace detail {
+
+void HandleState::enqueue() {
+    core_->arm_now(timer_);
+    add_ref();
+}
+
+void HandleState::arm(std::int64_t when) {
+    when_ = when;
+    core_->arm(timer_, when);
+    add_ref();
+}
+
+void HandleState::cancel() noexcept {
+    if (cancelled_) return;
+    cancelled_ = true;
+    const Ref<HandleState> keep(this);
+    const bool queued = timer_.armed();
+    if (queued) core_->disarm(timer_);
+    drop();
+    if (queued) release();
+}
+
+void HandleState::run() noexcept {
+    timer_.fired();
+    const Ref<HandleState> keep(this);
+    release();
+    try {
+        invoke();
+    } catch (...) {
+        report_callback_failure(*core_, "Exception in a callback");
+    }
+    drop();
+}
+
+void HandleState::discard() noexcept {
+    timer_.fired();
+    drop();
+    release();
+}
+
+}  // namespace detail
+
+}  // namespace coaio

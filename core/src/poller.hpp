@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace coaio::detail {
+
+/// An I/O back end: descriptors and the kernel, or a simulation of them. It knows nothing of tasks: what it completes
+/// goes to the ready queue.
+class Poller {
+public:
+    Poller() = default;
+    Poller(const Poller&) = delete;
+    Poller& operator=(const Poller&) = delete;
+    virtual ~Poller() = default;
+
+    /// Waits for at most `timeout` nanoseconds (negative: until something happens; 0: only looks) and makes ready
+    /// whoever can go on.
+    virtual void poll(std::int64_t timeout) = 0;
+    /// From any thread, and from a signal handler: a `poll` that waits, or the next one, returns.
+    virtual void wake() noexcept = 0;
+    /// How many waits only the outside world can end.
+    [[nodiscard]] virtual std::size_t outstanding() const noexcept = 0;
+};
+
+}  // namespace coaio::detail

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/detail/ready_queue.hpp>
+
+#include <utility>
+
+namespace coaio::detail {
+
+void ReadyQueue::grow() {
+    const Position capacity = capacity_ == 0 ? 256 : capacity_ * 2;
+    auto slots = std::make_unique<Entry[]>(capacity);
+    for (Position at = head_; at != tail_; ++at) slots[at & (capacity - 1)] = slots_[at & (capacity_ - 1)];
+    slots_ = std::move(slots);
+    capacity_ = capacity;
+}
+
+}  // namespace coaio::detail

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/detail/task_state.hpp>
+
+#include <coaio/core/detail/context_node.hpp>
+#include <coaio/core/detail/location.hpp>
+#include <coaio/core/error.hpp>
+
+#include <utility>
+
+namespace coaio::detail {
+
+TaskBase::TaskBase(LoopCore& core, PromiseBase& root, std::source_location spawn_site)
+    : FutureBase(core, FutureKind::task),
+      root_(&root),
+      leaf_frame_(&root),
+      spawn_site_(spawn_site),
+      definition_(root.location),
+      created_(core.now),
+      since_(core.now),
+      id_(core.next_task_id++) {
+    root.parent = nullptr;
+    context_ = current_context();
+    if (context_ != nullptr) context_->add_ref();
+}
+
+TaskBase::~TaskBase() {
+    if (context_ != nullptr) context_->release();
+}
+
+void TaskBase::start() {
+    core_->ready.push(Entry(this));
+    add_ref();
+    next_ = core_->tasks;
+    if (next_ != nullptr) next_->prev_ = this;
+    core_->tasks = this;
+    ++core_->task_count;
+}
+
+void TaskBase::step() noexcept {
+    TaskBase* const outer = std::exchange(thread_state.task, this);
+    if (!started_ && bottom_.pending) {
+        thread_state.task = outer;
+        std::exchange(root_, nullptr)->handle().destroy();
+        end(FutureStatus::cancelled,
+            std::make_exception_ptr(bottom_.message ? CancelledError(*bottom_.message) : CancelledError()));
+        return;
+    }
+    started_ = true;
+    std::coroutine_handle<> next = leaf_frame_->handle();
+    do {
+        thread_state.next = nullptr;
+        next.resume();
+        next = thread_state.next;
+    } while (next);
+    thread_state.task = outer;
+    if (root_->handle().done()) settle();
+}
+
+void TaskBase::settle() noexcept {
+    std::exception_ptr exception = take_in_flight();
+    auto status = FutureStatus::finished;
+    if (exception != nullptr) {
+        status = is_cancellation(exception) ? FutureStatus::cancelled : FutureStatus::failed;
+    } else if (bottom_.pending) {
+        status = FutureStatus::cancelled;  // it cancelled itself and then ended: the value is dropped
+        exception = std::make_exception_ptr(bottom_.message ? CancelledError(*bottom_.message) : CancelledError());
+    } else {
+        try {
+            collect();
+        } catch (...) {
+            status = FutureStatus::failed;
+            exception = std::current_exception();
+        }
+    }
+    std::exchange(root_, nullptr)->handle().destroy();
+    end(status, std::move(exception));
+}
+
+void TaskBase::end(FutureStatus status, std::exception_ptr exception) noexcept {
+    if (is_base_error(exception) && core_->escaping == nullptr) core_->escaping = exception;
+    if (prev_ != nullptr) prev_->next_ = next_;
+    if (next_ != nullptr) next_->prev_ = prev_;
+    if (core_->tasks == this) core_->tasks = next_;
+    --core_->task_count;
+    leaf_frame_ = nullptr;
+    leaf_ = nullptr;
+    finish(status, std::move(exception));
+    release();
+}
+
+void TaskBase::abandon() noexcept {
+    if (started_) core_->report("Task was destroyed but it is pending: " + subject(), nullptr, this);
+    if (leaf_ != nullptr) leaf_ = nullptr;
+    if (root_ != nullptr) std::exchange(root_, nullptr)->handle().destroy();
+    end(FutureStatus::cancelled, std::make_exception_ptr(CancelledError("the loop was closed")));
+}
+
+void TaskBase::wake_cancelled(CancelMessage message) noexcept {
+    set_message(*level_, message);
+    struck_ = true;
+    wake();
+}
+
+void TaskBase::set_message(CancelLevel& level, CancelMessage message) noexcept {
+    level.message = message != nullptr ? std::make_unique<std::string>(*message) : nullptr;
+}
+
+void TaskBase::throw_cancelled() {
+    struck_ = false;
+    level_->pending = false;
+    const std::unique_ptr<std::string> message = std::move(level_->message);
+    if (message) throw CancelledError(*message);
+    throw CancelledError();
+}
+
+void TaskBase::strike() noexcept {
+    if (leaf_ != nullptr && leaf_->cancel(level_->message.get())) level_->pending = false;
+}
+
+bool TaskBase::cancel(CancelLevel& level, CancelMessage message) noexcept {
+    if (done()) {
+        retrieved_ = true;
+        return false;
+    }
+    ++level.requests;
+    if (&level == level_ && leaf_ != nullptr && leaf_->cancel(message)) return true;
+    level.pending = true;
+    if (!struck_ || &level != level_) set_message(level, message);
+    return true;
+}
+
+std::uint32_t TaskBase::uncancel(CancelLevel& level) noexcept {
+    if (level.requests > 0 && --level.requests == 0) level.pending = false;
+    return level.requests;
+}
+
+std::string TaskBase::name() const { return name_ ? *name_ : "Task-" + std::to_string(id_); }
+
+void TaskBase::set_name(std::string name) { name_ = std::make_unique<std::string>(std::move(name)); }
+
+std::string TaskBase::subject() const {
+    return name() + " running " + function_name(definition_) + ", created at " + spawn_site_.file_name() + ":" +
+           std::to_string(spawn_site_.line());
+}
+
+}  // namespace coaio::detail
