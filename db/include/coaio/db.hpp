@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/array.hpp>
+#include <coaio/db/codec.hpp>
+#include <coaio/db/describe.hpp>
+#include <coaio/db/error.hpp>
+#include <coaio/db/oid.hpp>
+#include <coaio/db/params.hpp>
+#include <coaio/db/row.hpp>
+#include <coaio/db/time.hpp>
+#include <coaio/db/values.hpp>

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "conninfo.hpp"
+
+#include "libpq.hpp"
+
+#include <coaio/db/error.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace coaio::db {
+namespace {
+
+std::vector<std::string> split(const std::string& list) {
+    std::vector<std::string> parts;
+    std::size_t start = 0;
+    for (;;) {
+        std::size_t comma = list.find(',', start);
+        parts.push_back(list.substr(start, comma == std::string::npos ? comma : comma - start));
+        if (comma == std::string::npos) return parts;
+        start = comma + 1;
+    }
+}
+
+// libpq quotes the piece it stumbled over, which may be the password or a part of it. A key it does not know may be
+// shown where nothing secret can have been taken for a key.
+std::string without_secrets(const std::string& problem, std::string_view text) {
+    std::size_t first = problem.find('"');
+    std::size_t last = problem.rfind('"');
+    if (first == std::string::npos || first == last) return problem;
+    std::string piece = problem.substr(first + 1, last - first - 1);
+    bool is_key = problem.find("option") != std::string::npos || problem.find("query parameter") != std::string::npos;
+    bool is_word = std::all_of(piece.begin(), piece.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+    std::size_t at = text.find(piece);
+    bool after_secret = text.substr(0, at).find("password") != std::string_view::npos ||
+                        text.find('@', at == std::string_view::npos ? 0 : at) != std::string_view::npos;
+    if (is_key && is_word && !after_secret) return problem;
+    return problem.substr(0, first) + "\"…\"" + problem.substr(last + 1);
+}
+
+[[noreturn]] void refuse(const std::string& why) { throw UsageError("the connection string is not valid: " + why); }
+
+void refuse_nul(std::string_view text) {
+    if (text.find('\0') != std::string_view::npos) refuse("it contains a NUL byte");
+}
+
+}  // namespace
+
+Conninfo Conninfo::parse(std::string_view text) {
+    refuse_nul(text);
+    Conninfo made;
+    made.defaults_ = pq::conninfo_defaults();
+    auto parsed = pq::parse_conninfo(std::string(text));
+    if (!parsed.problem.empty()) refuse(without_secrets(parsed.problem, text));
+    made.given_ = std::move(parsed.values);
+    made.check();
+    return made;
+}
+
+std::string Conninfo::get(const std::string& key) const {
+    if (auto at = given_.find(key); at != given_.end()) return at->second;
+    auto at = defaults_.find(key);
+    return at == defaults_.end() ? std::string() : at->second;
+}
+
+void Conninfo::set(const std::string& key, std::string value) {
+    refuse_nul(value);
+    if (defaults_.count(key) == 0) refuse("there is no option \"" + key + "\" in this libpq");
+    given_[key] = std::move(value);
+}
+
+void Conninfo::set_default(const std::string& key, const std::string& value) {
+    if (defaults_.count(key) != 0 && get(key).empty()) given_[key] = value;
+}
+
+void Conninfo::check() const {
+    // A value may hold a NUL that was written as %00.
+    for (const auto& [key, value] : given_) refuse_nul(value);
+    (void)hosts();
+}
+
+std::vector<Host> Conninfo::hosts() const {
+    std::vector<std::string> names = split(get("host"));
+    std::vector<std::string> addresses = split(get("hostaddr"));
+    std::vector<std::string> ports = split(get("port"));
+    bool has_addresses = !get("hostaddr").empty();
+    std::size_t count = has_addresses ? addresses.size() : names.size();
+    if (has_addresses && !get("host").empty() && names.size() != count) {
+        refuse(std::to_string(names.size()) + " host names and " + std::to_string(count) + " addresses");
+    }
+    if (ports.size() != 1 && ports.size() != count) {
+        refuse(std::to_string(ports.size()) + " ports and " + std::to_string(count) + " hosts");
+    }
+    std::vector<Host> hosts;
+    for (std::size_t i = 0; i < count; ++i) {
+        Host host;
+        if (i < names.size()) host.name = names[i];
+        if (has_addresses) host.address = addresses[i];
+        host.port = ports.size() == 1 ? ports[0] : ports[i];
+        if (host.port.empty()) host.port = "5432";
+        bool digits = std::all_of(host.port.begin(), host.port.end(), [](char c) { return c >= '0' && c <= '9'; });
+        if (!digits || host.port.size() > 5 || std::stoi(host.port) < 1 || std::stoi(host.port) > 65535) {
+            refuse("a port must be a number from 1 to 65535");
+        }
+        hosts.push_back(std::move(host));
+    }
+    return hosts;
+}
+
+std::string Conninfo::to_string() const {
+    std::string text;
+    if (!get("user").empty()) text += get("user") + "@";
+    bool first = true;
+    for (const Host& host : hosts()) {
+        if (!std::exchange(first, false)) text += ",";
+        text += (host.name.empty() ? host.address : host.name) + ":" + host.port;
+    }
+    if (!get("dbname").empty()) text += "/" + get("dbname");
+    return text;
+}
+
+}  // namespace coaio::db

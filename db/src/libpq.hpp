@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/error.hpp>
+#include <coaio/db/params.hpp>
+#include <coaio/db/row.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct pg_conn;
+struct pg_result;
+struct pg_cancel;
+struct pg_cancel_conn;
+
+/// The one seam to libpq: only src/libpq*.cpp include its header. Nothing here waits, but for `Canceller::cancel`.
+namespace coaio::db::pq {
+
+struct ParsedConninfo {
+    std::map<std::string, std::string> values;
+    std::string problem;  ///< libpq's words, which may quote secrets
+};
+[[nodiscard]] ParsedConninfo parse_conninfo(const std::string& text);
+/// Every option there is, with the value that the environment or libpq gives it.
+[[nodiscard]] std::map<std::string, std::string> conninfo_defaults();
+
+/// What this libpq can do that 15 cannot.
+struct Features {
+    bool async_cancel = false;        ///< PQcancelStart and PQcancelPoll
+    bool send_pipeline_sync = false;  ///< a Sync that does not flush
+    bool close_prepared = false;
+    bool chunked_rows = false;
+};
+[[nodiscard]] Features features() noexcept;
+
+enum class Kind : unsigned char {
+    command,     ///< done, no rows
+    rows,        ///< done, with rows
+    single_row,  ///< one row of many
+    empty,       ///< an empty statement
+    copy_in,
+    copy_out,
+    error,
+    sync,     ///< the end of a pipelined query's segment
+    aborted,  ///< not executed: an earlier one of its segment failed
+    other,
+};
+
+/// One PGresult.
+class Result {
+public:
+    explicit Result(pg_result* owned) noexcept : result_(owned) {}
+
+    [[nodiscard]] Kind kind() const noexcept;
+    /// Of a Kind::error. Outcome: rolled back where the server said so, unknown where the connection was lost.
+    [[nodiscard]] ErrorFields error(const pg_conn* connection) const;
+    /// Gives the rows away.
+    [[nodiscard]] Rows take_rows() &&;
+    [[nodiscard]] std::vector<Oid> column_types() const;
+    [[nodiscard]] std::vector<Oid> parameter_types() const;
+
+private:
+    struct Free {
+        void operator()(pg_result* result) const noexcept;
+    };
+    std::unique_ptr<pg_result, Free> result_;
+};
+
+struct Notification {
+    std::string channel;
+    std::string payload;
+    int pid = 0;
+};
+
+struct Notice {
+    ErrorFields fields;
+};
+
+/// Cancels whatever the session it was made of runs; may be used on another thread and after the session's end.
+class Canceller {
+public:
+    explicit Canceller(pg_cancel* owned) noexcept : cancel_(owned) {}
+    /// Blocks without limit when the network is silent: never on a loop's thread. Empty on success, else why not.
+    [[nodiscard]] std::string cancel() const;
+
+private:
+    struct Free {
+        void operator()(pg_cancel* cancel) const noexcept;
+    };
+    std::unique_ptr<pg_cancel, Free> cancel_;
+};
+
+enum class Progress : unsigned char { wants_read, wants_write, done, failed };
+enum class TxStatus : unsigned char { idle, active, in_transaction, failed, unknown };
+
+/// One PGconn, non-blocking.
+/// Its socket may change at every `poll_connect`, under the same number: deregister before, register after, never
+/// compare (LPQ-02). Wait by level or one shot only: libpq may hold bytes that it has read already (LPQ-01).
+class Session {
+public:
+    using NoticeHandler = std::function<void(const Notice&)>;
+
+    /// Begins to connect; `values` hold addresses, not names, or libpq resolves them here and blocks.
+    explicit Session(const std::map<std::string, std::string>& values);
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    [[nodiscard]] Progress poll_connect();
+    /// -1 where there is none.
+    [[nodiscard]] int socket() const noexcept;
+    [[nodiscard]] bool good() const noexcept;
+    [[nodiscard]] TxStatus transaction() const noexcept;
+    [[nodiscard]] int server_version() const noexcept;
+    [[nodiscard]] int backend_pid() const noexcept;
+    [[nodiscard]] std::string parameter(const std::string& name) const;
+    /// What libpq says about the connection as a whole; the outcome is the caller's to know.
+    [[nodiscard]] ErrorFields error() const;
+
+    /// Each puts one message into the buffer; `flush` moves it. They throw a ConnectionError where the connection is
+    /// gone and a UsageError where libpq refuses. The text must not contain NUL.
+    void send_query(const std::string& sql, const Params& params, Format results);
+    void send_script(const std::string& sql);  ///< several statements, no parameters, not in a pipeline
+    void send_prepare(const std::string& name, const std::string& sql, const std::vector<Oid>& types);
+    void send_describe(const std::string& name);
+    void send_prepared(const std::string& name, const Params& params, Format results);
+    void enter_pipeline();
+    void exit_pipeline();
+    [[nodiscard]] bool in_pipeline() const noexcept;
+    void send_sync();
+    void single_row_mode();
+
+    /// true when all is sent; false: wait for readable *and* writable, `consume_input` when readable, again (LPQ-04).
+    [[nodiscard]] bool flush();
+    /// Throws a ConnectionError where the connection is gone.
+    void consume_input();
+    /// Whether `next_result` would block.
+    [[nodiscard]] bool busy() const noexcept;
+    /// nullopt: the end of a statement. In a pipeline that separates queries (LPQ-07).
+    [[nodiscard]] std::optional<Result> next_result();
+    [[nodiscard]] std::optional<Notification> next_notification();
+    [[nodiscard]] Canceller canceller() const;
+
+    void on_notice(NoticeHandler handler) { notice_handler_ = std::move(handler); }
+    /// The last one of severity WARNING or worse, as "57P01: terminating connection …".
+    [[nodiscard]] const std::string& last_warning() const noexcept { return last_warning_; }
+
+    [[nodiscard]] const pg_conn* raw() const noexcept { return connection_.get(); }
+
+private:
+    struct Finish {
+        void operator()(pg_conn* connection) const noexcept;
+    };
+    static void receive_notice(void* self, const pg_result* result) noexcept;
+    void check_sent(int sent, const std::string& sql) const;
+
+    std::unique_ptr<pg_conn, Finish> connection_;
+    NoticeHandler notice_handler_;
+    std::string last_warning_;
+};
+
+}  // namespace coaio::db::pq

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "libpq.hpp"
+
+#include <libpq-fe.h>
+
+#include <charconv>
+#include <cstring>
+
+namespace coaio::db::pq {
+namespace {
+
+class PgRows final : public detail::ResultData {
+public:
+    explicit PgRows(PGresult* owned) noexcept : result_(owned) {}
+    ~PgRows() override { PQclear(result_); }
+
+    [[nodiscard]] std::size_t row_count() const noexcept override {
+        return static_cast<std::size_t>(PQntuples(result_));
+    }
+    [[nodiscard]] std::size_t column_count() const noexcept override {
+        return static_cast<std::size_t>(PQnfields(result_));
+    }
+    [[nodiscard]] Column column(std::size_t index) const noexcept override {
+        int i = static_cast<int>(index);
+        Column column;
+        const char* name = PQfname(result_, i);
+        column.name = name != nullptr ? name : "";
+        column.type = static_cast<Oid>(PQftype(result_, i));
+        column.format = PQfformat(result_, i) == 1 ? Format::binary : Format::text;
+        return column;
+    }
+    [[nodiscard]] std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept override {
+        int r = static_cast<int>(row);
+        int c = static_cast<int>(column);
+        if (PQgetisnull(result_, r, c) != 0) return std::nullopt;
+        return std::string_view(PQgetvalue(result_, r, c), static_cast<std::size_t>(PQgetlength(result_, r, c)));
+    }
+    [[nodiscard]] std::string_view command() const noexcept override {
+        return PQcmdStatus(result_);
+    }
+
+private:
+    PGresult* result_;
+};
+
+std::string field(const PGresult* result, int code) {
+    const char* text = PQresultErrorField(result, code);
+    return text != nullptr ? text : "";
+}
+
+}  // namespace
+
+void Result::Free::operator()(pg_result* result) const noexcept { PQclear(result); }
+
+Kind Result::kind() const noexcept {
+    switch (PQresultStatus(result_.get())) {
+        case PGRES_COMMAND_OK: return Kind::command;
+        case PGRES_TUPLES_OK: return Kind::rows;
+        case PGRES_SINGLE_TUPLE: return Kind::single_row;
+        case PGRES_EMPTY_QUERY: return Kind::empty;
+        case PGRES_COPY_IN: return Kind::copy_in;
+        case PGRES_COPY_OUT: return Kind::copy_out;
+        case PGRES_PIPELINE_SYNC: return Kind::sync;
+        case PGRES_PIPELINE_ABORTED: return Kind::aborted;
+        case PGRES_BAD_RESPONSE:
+        case PGRES_FATAL_ERROR: return Kind::error;
+        default: return Kind::other;
+    }
+}
+
+ErrorFields Result::error(const pg_conn* connection) const {
+    const PGresult* result = result_.get();
+    ErrorFields fields;
+    fields.severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    fields.sqlstate = field(result, PG_DIAG_SQLSTATE);
+    fields.message = field(result, PG_DIAG_MESSAGE_PRIMARY);
+    fields.detail = field(result, PG_DIAG_MESSAGE_DETAIL);
+    fields.hint = field(result, PG_DIAG_MESSAGE_HINT);
+    fields.where = field(result, PG_DIAG_CONTEXT);
+    fields.schema = field(result, PG_DIAG_SCHEMA_NAME);
+    fields.table = field(result, PG_DIAG_TABLE_NAME);
+    fields.column = field(result, PG_DIAG_COLUMN_NAME);
+    fields.datatype = field(result, PG_DIAG_DATATYPE_NAME);
+    fields.constraint = field(result, PG_DIAG_CONSTRAINT_NAME);
+    std::string position = field(result, PG_DIAG_STATEMENT_POSITION);
+    std::from_chars(position.data(), position.data() + position.size(), fields.position);
+
+    bool lost = fields.severity == "FATAL" || fields.severity == "PANIC" || PQstatus(connection) != CONNECTION_OK;
+    fields.connection_good = !lost;
+    fields.outcome = fields.sqlstate.empty() && lost ? Outcome::unknown : Outcome::rolled_back;
+    if (fields.message.empty()) {
+        fields.message = PQresultErrorMessage(result);
+        while (!fields.message.empty() && fields.message.back() == '\n') fields.message.pop_back();
+    }
+    if (fields.message.empty()) fields.message = "the server's answer could not be understood";
+    return fields;
+}
+
+Rows Result::take_rows() && { return Rows(std::make_shared<const PgRows>(result_.release())); }
+
+std::vector<Oid> Result::column_types() const {
+    std::vector<Oid> types;
+    for (int i = 0; i < PQnfields(result_.get()); ++i) types.push_back(static_cast<Oid>(PQftype(result_.get(), i)));
+    return types;
+}
+
+std::vector<Oid> Result::parameter_types() const {
+    std::vector<Oid> types;
+    for (int i = 0; i < PQnparams(result_.get()); ++i) types.push_back(static_cast<Oid>(PQparamtype(result_.get(), i)));
+    return types;
+}
+
+}  // namespace coaio::db::pq

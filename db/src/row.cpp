@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/db/row.hpp>
+
+#include <charconv>
+
+namespace coaio::db {
+namespace {
+
+class NoRows final : public detail::ResultData {
+public:
+    [[nodiscard]] std::size_t row_count() const noexcept override { return 0; }
+    [[nodiscard]] std::size_t column_count() const noexcept override { return 0; }
+    [[nodiscard]] Column column(std::size_t) const noexcept override { return {}; }
+    [[nodiscard]] std::optional<std::string_view> value(std::size_t, std::size_t) const noexcept override { return {}; }
+    [[nodiscard]] std::string_view command() const noexcept override { return {}; }
+};
+
+std::string quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
+
+std::string counted(std::size_t count, const char* thing) {
+    return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
+std::string column_and_row(const Column& column, std::size_t row) {
+    return "column " + quoted(column.name) + " (" + type_name(column.type) + "), row " + std::to_string(row);
+}
+
+}  // namespace
+
+Rows::Rows() : data_(std::make_shared<const NoRows>()) {}
+
+Column Rows::column(std::size_t index) const {
+    if (index < column_count()) return data_->column(index);
+    throw ConversionError("no column " + std::to_string(index) + ": there are " + std::to_string(column_count()), "",
+                          ConversionError::no_row);
+}
+
+Row Rows::at(std::size_t row) const {
+    if (row < size()) return {*data_, row};
+    throw ConversionError("no row " + std::to_string(row) + ": there are " + std::to_string(size()), "",
+                          ConversionError::no_row);
+}
+
+Field Row::at(std::size_t column) const {
+    if (column < size()) return {*data_, row_, column};
+    throw ConversionError("no column " + std::to_string(column) + ": there are " + std::to_string(size()), "", row_);
+}
+
+std::uint64_t Rows::affected() const noexcept {
+    std::string_view tag = command();
+    std::size_t space = tag.rfind(' ');
+    if (space == std::string_view::npos) return 0;
+    tag.remove_prefix(space + 1);
+    std::uint64_t count = 0;
+    auto [end, error] = std::from_chars(tag.data(), tag.data() + tag.size(), count);
+    return error == std::errc() && end == tag.data() + tag.size() ? count : 0;
+}
+
+namespace detail {
+
+ResultData::~ResultData() = default;
+
+void conversion_failed(const ResultData& data, std::size_t row, std::size_t column, const std::string& type,
+                       const std::string& problem) {
+    Column c = data.column(column);
+    throw ConversionError(column_and_row(c, row) + " as " + type + ": " + problem, std::string(c.name), row);
+}
+
+void null_in(const ResultData& data, std::size_t row, std::size_t column, const std::string& type) {
+    Column c = data.column(column);
+    throw ConversionError(
+        column_and_row(c, row) + " is NULL and was read as " + type + "; use std::optional<" + type + ">",
+        std::string(c.name), row);
+}
+
+void wrong_type(const ResultData& data, std::size_t column, const std::string& type) {
+    Column c = data.column(column);
+    std::string text = "column " + quoted(c.name) + " is of type " + type_name(c.type) + " and cannot be read as " + type;
+    if (c.type == Oid::timestamp && type.find("sys_time") != std::string::npos) {
+        text += "; read it as std::chrono::local_time, or select it at time zone 'UTC'";
+    } else if (c.format == Format::binary && !known_in_binary(c.type)) {
+        text += " in its binary form; select it as ::text";
+    }
+    throw ConversionError(text, std::string(c.name), ConversionError::no_row);
+}
+
+void expect_columns(const ResultData& data, std::size_t wanted) {
+    if (data.column_count() == wanted) return;
+    throw ConversionError("the result has " + counted(data.column_count(), "column") + " and was read as " +
+                              std::to_string(wanted),
+                          "", ConversionError::no_row);
+}
+
+void expect_rows(const ResultData& data, std::size_t at_least, std::size_t at_most) {
+    std::size_t count = data.row_count();
+    if (count >= at_least && count <= at_most) return;
+    throw ConversionError("the result has " + counted(count, "row") + " where " +
+                              (at_least == at_most ? "exactly one was" : "at most one was") + " expected",
+                          "", ConversionError::no_row);
+}
+
+std::size_t find_column(const ResultData& data, std::string_view name) {
+    std::size_t found = data.column_count();
+    for (std::size_t i = 0; i < data.column_count(); ++i) {
+        if (data.column(i).name != name) continue;
+        if (found != data.column_count()) {
+            throw ConversionError("two columns are named " + quoted(name), std::string(name), ConversionError::no_row);
+        }
+        found = i;
+    }
+    if (found != data.column_count()) return found;
+    std::string names;
+    for (std::size_t i = 0; i < data.column_count(); ++i) {
+        names += (i == 0 ? "" : ", ") + quoted(data.column(i).name);
+    }
+    throw ConversionError("no column is named " + quoted(name) + "; there are: " + names, std::string(name),
+                          ConversionError::no_row);
+}
+
+}  // namespace detail
+}  // namespace coaio::db

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// The text forms of the server that need more than a line to read.
+namespace coaio::db::detail {
+
+/// The value of a hexadecimal digit, -1 for none.
+[[nodiscard]] int hex_digit(char c) noexcept;
+
+/// Both output forms, `\x…` and the older one with escapes. Throws ValueError.
+[[nodiscard]] std::vector<std::byte> bytea_from_text(std::string_view text);
+
+/// The text of a binary `numeric`. Throws ValueError.
+[[nodiscard]] std::string numeric_from_binary(std::string_view bytes);
+
+}  // namespace coaio::db::detail
