@@ -45,11 +45,18 @@ void Encoder::put_int16(std::int16_t value) { append_big_endian(*out_, static_ca
 void Encoder::put_int32(std::int32_t value) { append_big_endian(*out_, static_cast<std::uint32_t>(value)); }
 void Encoder::put_int64(std::int64_t value) { append_big_endian(*out_, static_cast<std::uint64_t>(value)); }
 
+void Encoder::put_bytes(std::string_view bytes) {
+    if (bytes.size() > most_bytes || out_->size() > most_bytes - bytes.size()) {
+        throw ValueError("the parameters together would be larger than 1 GB");
+    }
+    out_->append(bytes);
+}
+
 void Encoder::put_text(std::string_view text) {
     if (text.find('\0') != std::string_view::npos) {
         throw ValueError("text with a NUL byte, which Postgres cannot store; use bytea for binary data");
     }
-    out_->append(text);
+    put_bytes(text);
 }
 
 void Encoder::patch_int32(std::size_t at, std::int32_t value) {
@@ -91,30 +98,30 @@ void out_of_range(const std::string& value, std::string_view type) {
 
 bool accepts_integer(Oid type) noexcept {
     switch (type) {
-        case Oid::int2:
-        case Oid::int4:
-        case Oid::int8:
-        case Oid::oid:
-        case Oid::xid:
-        case Oid::cid:
-        case Oid::xid8: return true;
-        default: return false;
+    case Oid::int2:
+    case Oid::int4:
+    case Oid::int8:
+    case Oid::oid:
+    case Oid::xid:
+    case Oid::cid:
+    case Oid::xid8: return true;
+    default: return false;
     }
 }
 
 bool accepts_text(Oid type, Format format) noexcept {
     switch (type) {
-        case Oid::text:
-        case Oid::varchar:
-        case Oid::bpchar:
-        case Oid::name:
-        case Oid::single_char:
-        case Oid::unknown:
-        case Oid::json:
-        case Oid::jsonb:
-        case Oid::xml:
-        case Oid::void_type: return true;
-        default: return format == Format::text && !known_in_binary(type);
+    case Oid::text:
+    case Oid::varchar:
+    case Oid::bpchar:
+    case Oid::name:
+    case Oid::single_char:
+    case Oid::unknown:
+    case Oid::json:
+    case Oid::jsonb:
+    case Oid::xml:
+    case Oid::void_type: return true;
+    default: return format == Format::text && !known_in_binary(type);
     }
 }
 
@@ -133,12 +140,12 @@ std::int64_t decode_integer(const Encoded& value) {
     Decoder in(value.bytes);
     std::int64_t number = 0;
     switch (value.type) {
-        case Oid::int2: number = in.get_int16(); break;
-        case Oid::int4: number = in.get_int32(); break;
-        case Oid::oid:
-        case Oid::xid:
-        case Oid::cid: number = static_cast<std::uint32_t>(in.get_int32()); break;
-        default: number = in.get_int64(); break;
+    case Oid::int2: number = in.get_int16(); break;
+    case Oid::int4: number = in.get_int32(); break;
+    case Oid::oid:
+    case Oid::xid:
+    case Oid::cid: number = static_cast<std::uint32_t>(in.get_int32()); break;
+    default: number = in.get_int64(); break;
     }
     in.expect_end();
     return number;

@@ -26,10 +26,10 @@ UsageError::~UsageError() = default;
 
 std::string_view to_string(Outcome outcome) noexcept {
     switch (outcome) {
-        case Outcome::not_sent: return "not sent";
-        case Outcome::rolled_back: return "rolled back";
-        case Outcome::committed: return "committed";
-        case Outcome::unknown: return "unknown";
+    case Outcome::not_sent: return "not sent";
+    case Outcome::rolled_back: return "rolled back";
+    case Outcome::committed: return "committed";
+    case Outcome::unknown: return "unknown";
     }
     return "unknown";
 }
@@ -82,11 +82,19 @@ bool Error::is(std::string_view state_or_class) const noexcept {
 bool Error::retryable() const noexcept {
     if (fields_->outcome == Outcome::unknown || fields_->outcome == Outcome::committed) return false;
     static constexpr std::array<std::string_view, 14> again = {
-        sqlstate::serialization_failure, sqlstate::deadlock_detected, sqlstate::lock_not_available,
-        sqlstate::cannot_connect_now,    sqlstate::admin_shutdown,    sqlstate::crash_shutdown,
-        sqlstate::idle_session_timeout,  sqlstate::idle_in_transaction_timeout,
-        sqlstate::too_many_connections,  "53200",                     "53100",
-        sqlstate::read_only_transaction, sqlstate::invalid_statement_name,
+        sqlstate::serialization_failure,
+        sqlstate::deadlock_detected,
+        sqlstate::lock_not_available,
+        sqlstate::cannot_connect_now,
+        sqlstate::admin_shutdown,
+        sqlstate::crash_shutdown,
+        sqlstate::idle_session_timeout,
+        sqlstate::idle_in_transaction_timeout,
+        sqlstate::too_many_connections,
+        "53200",
+        "53100",
+        sqlstate::read_only_transaction,
+        sqlstate::invalid_statement_name,
         "08",  // class: the connection was lost before anything could be applied
     };
     return std::any_of(again.begin(), again.end(), [this](std::string_view state) { return is(state); });

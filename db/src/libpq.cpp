@@ -134,12 +134,12 @@ void Session::receive_notice(void* self, const pg_result* raw) noexcept {
 Progress Session::poll_connect() {
     if (PQstatus(connection_.get()) == CONNECTION_BAD) return Progress::failed;
     switch (PQconnectPoll(connection_.get())) {
-        case PGRES_POLLING_READING: return Progress::wants_read;
-        case PGRES_POLLING_WRITING: return Progress::wants_write;
-        case PGRES_POLLING_OK:
-            if (PQsetnonblocking(connection_.get(), 1) != 0) return Progress::failed;
-            return Progress::done;
-        default: return Progress::failed;
+    case PGRES_POLLING_READING: return Progress::wants_read;
+    case PGRES_POLLING_WRITING: return Progress::wants_write;
+    case PGRES_POLLING_OK:
+        if (PQsetnonblocking(connection_.get(), 1) != 0) return Progress::failed;
+        return Progress::done;
+    default: return Progress::failed;
     }
 }
 
@@ -150,11 +150,11 @@ int Session::backend_pid() const noexcept { return PQbackendPID(connection_.get(
 
 TxStatus Session::transaction() const noexcept {
     switch (PQtransactionStatus(connection_.get())) {
-        case PQTRANS_IDLE: return TxStatus::idle;
-        case PQTRANS_ACTIVE: return TxStatus::active;
-        case PQTRANS_INTRANS: return TxStatus::in_transaction;
-        case PQTRANS_INERROR: return TxStatus::failed;
-        default: return TxStatus::unknown;
+    case PQTRANS_IDLE: return TxStatus::idle;
+    case PQTRANS_ACTIVE: return TxStatus::active;
+    case PQTRANS_INTRANS: return TxStatus::in_transaction;
+    case PQTRANS_INERROR: return TxStatus::failed;
+    default: return TxStatus::unknown;
     }
 }
 
@@ -199,8 +199,8 @@ void Session::send_prepare(const std::string& name, const std::string& sql, cons
     std::vector<::Oid> wired;
     wired.reserve(types.size());
     for (Oid type : types) wired.push_back(static_cast<::Oid>(type));
-    check_sent(PQsendPrepare(connection_.get(), name.c_str(), sql.c_str(), static_cast<int>(wired.size()), wired.data()),
-               sql);
+    check_sent(
+        PQsendPrepare(connection_.get(), name.c_str(), sql.c_str(), static_cast<int>(wired.size()), wired.data()), sql);
 }
 
 void Session::send_describe(const std::string& name) {

@@ -35,9 +35,7 @@ public:
         if (PQgetisnull(result_, r, c) != 0) return std::nullopt;
         return std::string_view(PQgetvalue(result_, r, c), static_cast<std::size_t>(PQgetlength(result_, r, c)));
     }
-    [[nodiscard]] std::string_view command() const noexcept override {
-        return PQcmdStatus(result_);
-    }
+    [[nodiscard]] std::string_view command() const noexcept override { return PQcmdStatus(result_); }
 
 private:
     PGresult* result_;
@@ -54,17 +52,17 @@ void Result::Free::operator()(pg_result* result) const noexcept { PQclear(result
 
 Kind Result::kind() const noexcept {
     switch (PQresultStatus(result_.get())) {
-        case PGRES_COMMAND_OK: return Kind::command;
-        case PGRES_TUPLES_OK: return Kind::rows;
-        case PGRES_SINGLE_TUPLE: return Kind::single_row;
-        case PGRES_EMPTY_QUERY: return Kind::empty;
-        case PGRES_COPY_IN: return Kind::copy_in;
-        case PGRES_COPY_OUT: return Kind::copy_out;
-        case PGRES_PIPELINE_SYNC: return Kind::sync;
-        case PGRES_PIPELINE_ABORTED: return Kind::aborted;
-        case PGRES_BAD_RESPONSE:
-        case PGRES_FATAL_ERROR: return Kind::error;
-        default: return Kind::other;
+    case PGRES_COMMAND_OK: return Kind::command;
+    case PGRES_TUPLES_OK: return Kind::rows;
+    case PGRES_SINGLE_TUPLE: return Kind::single_row;
+    case PGRES_EMPTY_QUERY: return Kind::empty;
+    case PGRES_COPY_IN: return Kind::copy_in;
+    case PGRES_COPY_OUT: return Kind::copy_out;
+    case PGRES_PIPELINE_SYNC: return Kind::sync;
+    case PGRES_PIPELINE_ABORTED: return Kind::aborted;
+    case PGRES_BAD_RESPONSE:
+    case PGRES_FATAL_ERROR: return Kind::error;
+    default: return Kind::other;
     }
 }
 

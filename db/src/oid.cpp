@@ -54,7 +54,8 @@ const Entry* find(Oid type) noexcept {
 
 const Entry* find_array(Oid type) noexcept {
     if (type == Oid::unspecified) return nullptr;
-    const auto* at = std::find_if(entries.begin(), entries.end(), [type](const Entry& e) { return array_type(e.type) == type; });
+    const auto* at =
+        std::find_if(entries.begin(), entries.end(), [type](const Entry& e) { return array_type(e.type) == type; });
     return at == entries.end() ? nullptr : at;
 }
 

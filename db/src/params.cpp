@@ -16,7 +16,7 @@ Params::Slot Params::begin(Oid type, Format format) const {
 
 Params& Params::end(Slot slot) {
     slot.length = bytes_.size() - slot.offset;
-    if (bytes_.size() > most_bytes) undo(slot, "the parameters together are larger than 1 GB");
+    if (bytes_.size() > Encoder::most_bytes) undo(slot, "the parameters together would be larger than 1 GB");
     if (slot.format == Format::text) bytes_.push_back('\0');
     slots_.push_back(slot);
     return *this;

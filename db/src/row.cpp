@@ -68,14 +68,15 @@ void conversion_failed(const ResultData& data, std::size_t row, std::size_t colu
 
 void null_in(const ResultData& data, std::size_t row, std::size_t column, const std::string& type) {
     Column c = data.column(column);
-    throw ConversionError(
-        column_and_row(c, row) + " is NULL and was read as " + type + "; use std::optional<" + type + ">",
-        std::string(c.name), row);
+    throw ConversionError(column_and_row(c, row) + " is NULL and was read as " + type + "; use std::optional<" + type +
+                              ">",
+                          std::string(c.name), row);
 }
 
 void wrong_type(const ResultData& data, std::size_t column, const std::string& type) {
     Column c = data.column(column);
-    std::string text = "column " + quoted(c.name) + " is of type " + type_name(c.type) + " and cannot be read as " + type;
+    std::string text =
+        "column " + quoted(c.name) + " is of type " + type_name(c.type) + " and cannot be read as " + type;
     if (c.type == Oid::timestamp && type.find("sys_time") != std::string::npos) {
         text += "; read it as std::chrono::local_time, or select it at time zone 'UTC'";
     } else if (c.format == Format::binary && !known_in_binary(c.type)) {

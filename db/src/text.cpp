@@ -56,7 +56,7 @@ std::vector<std::byte> bytea_from_text(std::string_view text) {
 // Groups of four decimal digits; `weight` is the place of the first, `scale` the number of digits after the point.
 std::string numeric_from_binary(std::string_view bytes) {
     Decoder in(bytes);
-    int count = in.get_int16();
+    int count = static_cast<std::uint16_t>(in.get_int16());
     int weight = in.get_int16();
     auto sign = static_cast<std::uint16_t>(in.get_int16());
     int scale = in.get_int16();
@@ -64,7 +64,7 @@ std::string numeric_from_binary(std::string_view bytes) {
     if (sign == 0xD000) return "Infinity";
     if (sign == 0xF000) return "-Infinity";
     if (sign != 0 && sign != 0x4000) throw ValueError("numeric with an unknown sign");
-    if (count < 0 || scale < 0 || scale > 0x3FFF) throw ValueError("numeric with a bad header");
+    if (scale < 0 || scale > 0x3FFF) throw ValueError("numeric with a bad header");
     if (in.remaining() != static_cast<std::size_t>(count) * 2) throw ValueError("numeric of the wrong length");
 
     std::vector<int> groups(static_cast<std::size_t>(count));

@@ -43,8 +43,7 @@ TEST_CASE("the server goes away with a process that dies", "[pgtest]") {
             std::string folder = server->socket_folder();
             auto written = write(ends[1], folder.c_str(), folder.size());
             (void)written;
-        } catch (...) {
-        }
+        } catch (...) {}
         kill(getpid(), SIGKILL);
     }
     close(ends[1]);

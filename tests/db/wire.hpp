@@ -20,6 +20,7 @@ public:
         using coaio::db::pq::Progress;
         Progress wanted = Progress::wants_write;
         while (wanted != Progress::done) {
+            if (session_.socket() < 0) throw coaio::db::ConnectionError(session_.error());
             wait(wanted == Progress::wants_write ? POLLOUT : POLLIN);
             wanted = session_.poll_connect();
             if (wanted == Progress::failed) throw coaio::db::ConnectionError(session_.error());

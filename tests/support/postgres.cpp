@@ -106,6 +106,11 @@ int wait_for_exit(pid_t child) {
     return status;
 }
 
+void look_again_soon() {
+    // lint-ok: sleep what is waited for is another process, which gives no sign
+    std::this_thread::sleep_for(5ms);
+}
+
 struct Finish {
     void operator()(PGconn* connection) const noexcept { PQfinish(connection); }
 };
@@ -178,12 +183,18 @@ void Postgres::make_cluster() {
 
 void Postgres::start() {
     if (running()) return;
-    Settings all = {{"listen_addresses", ""},     {"unix_socket_directories", folder_},
-                    {"port", "5432"},             {"fsync", "off"},
-                    {"full_page_writes", "off"},  {"shared_buffers", "32MB"},
-                    {"max_connections", "100"},   {"autovacuum", "off"},
-                    {"timezone", "UTC"},          {"log_min_messages", "warning"},
-                    {"wal_level", "minimal"},     {"max_wal_senders", "0"}};
+    Settings all = {{"listen_addresses", ""},
+                    {"unix_socket_directories", folder_},
+                    {"port", "5432"},
+                    {"fsync", "off"},
+                    {"full_page_writes", "off"},
+                    {"shared_buffers", "32MB"},
+                    {"max_connections", "100"},
+                    {"autovacuum", "off"},
+                    {"timezone", "UTC"},
+                    {"log_min_messages", "warning"},
+                    {"wal_level", "minimal"},
+                    {"max_wal_senders", "0"}};
     for (const auto& [key, value] : settings_) all[key] = value;
     std::vector<std::string> words = {binaries_ + "/postgres", "-D", folder_ + "/data"};
     for (const auto& [key, value] : all) {
@@ -204,7 +215,7 @@ void Postgres::await_ready() {
             server_ = 0;
             fail("the server ended while starting: " + log_end());
         }
-        std::this_thread::sleep_for(5ms);
+        look_again_soon();
     }
     fail("the server does not answer: " + log_end());
 }
@@ -265,7 +276,7 @@ bool Postgres::await_removal(const std::string& folder, std::chrono::millisecond
     auto deadline = Clock::now() + limit;
     while (std::filesystem::exists(folder)) {
         if (Clock::now() >= deadline) return false;
-        std::this_thread::sleep_for(5ms);
+        look_again_soon();
     }
     return true;
 }
@@ -281,7 +292,7 @@ bool Postgres::await_sessions(const std::string& database, int count, std::chron
     for (;;) {
         if (sessions(database) == count) return true;
         if (Clock::now() >= deadline) return false;
-        std::this_thread::sleep_for(5ms);
+        look_again_soon();
     }
 }
 

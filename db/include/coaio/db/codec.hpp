@@ -30,12 +30,15 @@ struct Encoded {
 /// Where a codec writes a parameter's bytes, in network order.
 class Encoder {
 public:
+    static constexpr std::size_t most_bytes = 1'000'000'000;  ///< a message of the protocol must stay below 1 GiB
+
     explicit Encoder(std::string& out) noexcept : out_(&out) {}
 
     void put_int16(std::int16_t value);
     void put_int32(std::int32_t value);
     void put_int64(std::int64_t value);
-    void put_bytes(std::string_view bytes) { out_->append(bytes); }
+    /// Throws ValueError, and copies nothing, where the parameters together would grow beyond `most_bytes`.
+    void put_bytes(std::string_view bytes);
     /// Text: a NUL byte is refused with a ValueError, since Postgres has none and libpq would cut there.
     void put_text(std::string_view text);
 

@@ -92,7 +92,7 @@ public:
     std::string datatype;
     std::string constraint;
 
-    std::string sql;  ///< the statement, cut; never its parameters
+    std::string sql;          ///< the statement, cut; never its parameters
     std::string last_notice;  ///< the warning before a lost connection, such as "57P01: terminating connection …"
     Outcome outcome = Outcome::not_sent;
     bool connection_good = true;

@@ -70,27 +70,27 @@ enum class Oid : std::uint32_t {
 /// The array type of one of the types above, `unspecified` where there is none here.
 [[nodiscard]] constexpr Oid array_type(Oid element) noexcept {
     switch (element) {
-        case Oid::boolean: return Oid::boolean_array;
-        case Oid::bytea: return Oid::bytea_array;
-        case Oid::name: return Oid::name_array;
-        case Oid::int8: return Oid::int8_array;
-        case Oid::int2: return Oid::int2_array;
-        case Oid::int4: return Oid::int4_array;
-        case Oid::text: return Oid::text_array;
-        case Oid::oid: return Oid::oid_array;
-        case Oid::json: return Oid::json_array;
-        case Oid::float4: return Oid::float4_array;
-        case Oid::float8: return Oid::float8_array;
-        case Oid::bpchar: return Oid::bpchar_array;
-        case Oid::varchar: return Oid::varchar_array;
-        case Oid::date: return Oid::date_array;
-        case Oid::timestamp: return Oid::timestamp_array;
-        case Oid::timestamptz: return Oid::timestamptz_array;
-        case Oid::numeric: return Oid::numeric_array;
-        case Oid::uuid: return Oid::uuid_array;
-        case Oid::jsonb: return Oid::jsonb_array;
-        case Oid::xid8: return Oid::xid8_array;
-        default: return Oid::unspecified;
+    case Oid::boolean: return Oid::boolean_array;
+    case Oid::bytea: return Oid::bytea_array;
+    case Oid::name: return Oid::name_array;
+    case Oid::int8: return Oid::int8_array;
+    case Oid::int2: return Oid::int2_array;
+    case Oid::int4: return Oid::int4_array;
+    case Oid::text: return Oid::text_array;
+    case Oid::oid: return Oid::oid_array;
+    case Oid::json: return Oid::json_array;
+    case Oid::float4: return Oid::float4_array;
+    case Oid::float8: return Oid::float8_array;
+    case Oid::bpchar: return Oid::bpchar_array;
+    case Oid::varchar: return Oid::varchar_array;
+    case Oid::date: return Oid::date_array;
+    case Oid::timestamp: return Oid::timestamp_array;
+    case Oid::timestamptz: return Oid::timestamptz_array;
+    case Oid::numeric: return Oid::numeric_array;
+    case Oid::uuid: return Oid::uuid_array;
+    case Oid::jsonb: return Oid::jsonb_array;
+    case Oid::xid8: return Oid::xid8_array;
+    default: return Oid::unspecified;
     }
 }
 

@@ -43,8 +43,7 @@ inline constexpr bool never = false;
 /// no value; the parameters are then as before.
 class Params {
 public:
-    static constexpr std::size_t most = 65535;           ///< the protocol counts them in 16 bits
-    static constexpr std::size_t most_bytes = 1'000'000'000;  ///< a message must stay below 1 GiB
+    static constexpr std::size_t most = 65535;  ///< the protocol counts them in 16 bits
 
     Params() = default;
 

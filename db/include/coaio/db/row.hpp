@@ -43,8 +43,8 @@ public:
     [[nodiscard]] virtual std::string_view command() const noexcept = 0;
 };
 
-[[noreturn]] void conversion_failed(const ResultData& data, std::size_t row, std::size_t column, const std::string& type,
-                                    const std::string& problem);
+[[noreturn]] void conversion_failed(const ResultData& data, std::size_t row, std::size_t column,
+                                    const std::string& type, const std::string& problem);
 [[noreturn]] void null_in(const ResultData& data, std::size_t row, std::size_t column, const std::string& type);
 [[noreturn]] void wrong_type(const ResultData& data, std::size_t column, const std::string& type);
 void expect_columns(const ResultData& data, std::size_t wanted);

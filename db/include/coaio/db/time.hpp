@@ -66,9 +66,7 @@ public:
         return from_micros_since_2000(std::numeric_limits<std::int64_t>::min());
     }
 
-    [[nodiscard]] constexpr bool is_finite() const noexcept {
-        return *this != infinity() && *this != minus_infinity();
-    }
+    [[nodiscard]] constexpr bool is_finite() const noexcept { return *this != infinity() && *this != minus_infinity(); }
     /// Throws ValueError for ±infinity and what `D` cannot hold.
     template <detail::TimeUnit D = std::chrono::microseconds>
     [[nodiscard]] std::chrono::sys_time<D> to_sys() const {
@@ -100,9 +98,7 @@ public:
         return from_days_since_2000(std::numeric_limits<std::int32_t>::min());
     }
 
-    [[nodiscard]] constexpr bool is_finite() const noexcept {
-        return *this != infinity() && *this != minus_infinity();
-    }
+    [[nodiscard]] constexpr bool is_finite() const noexcept { return *this != infinity() && *this != minus_infinity(); }
     /// Throws ValueError for ±infinity and beyond the range of sys_days.
     [[nodiscard]] std::chrono::sys_days to_sys() const;
     [[nodiscard]] constexpr std::int32_t days_since_2000() const noexcept { return days_; }

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/db/params.hpp>
+
+#include "db/wire.hpp"
+#include "support/catch.hpp"
+#include "support/postgres.hpp"
+
+#include <cmath>
+#include <limits>
+
+namespace db = coaio::db;
+using namespace std::chrono_literals;
+using tests::Wire;
+
+namespace {
+
+enum class Mood { sad, ok };
+
+// Read in both formats, and sent as a parameter that the server finds equal to the literal.
+template <class T>
+void round_trip(Wire& wire, const T& value, const std::string& literal, const std::string& type) {
+    INFO(literal.substr(0, 60) << "::" << type);
+    std::string wanted = literal + "::" + type;
+    CHECK((wire.value<T>("select " + wanted) == value));
+    CHECK((wire.value<T>("select " + wanted, {}, db::Format::text) == value));
+    CHECK(wire.value<bool>("select $1::" + type + "::text is not distinct from (" + wanted + ")::text",
+                           db::Params::of(value)));
+    CHECK((wire.value<T>("select $1::" + type, db::Params::of(value)) == value));
+}
+
+}  // namespace
+
+template <>
+struct coaio::db::Codec<Mood> : coaio::db::EnumCodec<Mood> {
+    static constexpr std::string_view name = "Mood";
+    static constexpr std::pair<Mood, std::string_view> labels[] = {{Mood::sad, "sad"}, {Mood::ok, "ok"}};
+};
+
+TEST_CASE("TYP-01 TYP-02: integers travel at both limits", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    round_trip<std::int16_t>(wire, -32768, "(-32768)", "int2");
+    round_trip<std::int16_t>(wire, 32767, "32767", "int2");
+    round_trip<int>(wire, std::numeric_limits<int>::min(), "(-2147483648)", "int4");
+    round_trip<int>(wire, std::numeric_limits<int>::max(), "2147483647", "int4");
+    round_trip<std::int64_t>(wire, std::numeric_limits<std::int64_t>::min(), "(-9223372036854775808)", "int8");
+    round_trip<std::int64_t>(wire, std::numeric_limits<std::int64_t>::max(), "9223372036854775807", "int8");
+    round_trip<std::uint64_t>(wire, 9223372036854775807U, "9223372036854775807", "int8");
+    round_trip<db::Oid>(wire, static_cast<db::Oid>(4294967295U), "4294967295", "oid");
+    round_trip<bool>(wire, true, "true", "bool");
+    round_trip<bool>(wire, false, "false", "bool");
+    CHECK(wire.value<std::uint64_t>("select '18446744073709551615'::xid8") == 18446744073709551615U);
+    CHECK(wire.value<unsigned>("select '4294967295'::xid") == 4294967295U);
+    CHECK_THROWS_AS(wire.value<int>("select 2147483648"), db::ConversionError);
+}
+
+TEST_CASE("an int finds its way into columns of other widths", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    wire.query("create table t (a int2, b int4, c int8, d numeric, e float8, f text)");
+    wire.query("insert into t values ($1, $2, $3, $4, $5, $6)", db::Params::of(18, 18L, 18, 18, 18, "x"));
+    for (const char* column : {"a", "b", "c", "d", "e"}) {
+        INFO(column);
+        std::string sql = std::string("select count(*) from t where ") + column + " > $1";
+        CHECK(wire.value<int>(sql, db::Params::of(17)) == 1);
+        CHECK(wire.value<int>(sql, db::Params::of(17L)) == 1);
+        CHECK(wire.value<int>(sql, db::Params::of(std::int16_t{17})) == 1);
+    }
+    CHECK(wire.value<int>("select count(*) from t limit $1", db::Params::of(1)) == 1);
+    CHECK_THROWS_AS(wire.query("insert into t (a) values ($1)", db::Params::of(40000)), db::Error);
+}
+
+TEST_CASE("TYP-03: floating point numbers keep every bit", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    round_trip<double>(wire, std::numeric_limits<double>::infinity(), "'Infinity'", "float8");
+    round_trip<double>(wire, -std::numeric_limits<double>::infinity(), "'-Infinity'", "float8");
+    round_trip<double>(wire, std::numeric_limits<double>::denorm_min(), "5e-324", "float8");
+    round_trip<double>(wire, std::numeric_limits<double>::max(), "1.7976931348623157e308", "float8");
+    round_trip<double>(wire, 0.1, "0.1", "float8");
+    round_trip<float>(wire, 0.1F, "0.1", "float4");
+    round_trip<float>(wire, std::numeric_limits<float>::denorm_min(), "'1e-45'", "float4");
+    for (auto format : {db::Format::binary, db::Format::text}) {
+        CHECK(std::isnan(wire.value<double>("select 'NaN'::float8", {}, format)));
+        CHECK(std::signbit(wire.value<double>("select '-0'::float8", {}, format)));
+        CHECK(wire.value<double>("select 0.1::float4", {}, format) == static_cast<double>(0.1F));
+    }
+    CHECK(wire.value<bool>("select $1 = 'NaN'::float8", db::Params::of(std::nan(""))));
+    CHECK_THROWS_AS(wire.value<float>("select 0.1::float8"), db::ConversionError);
+}
+
+TEST_CASE("TYP-04: a numeric is its digits, never a double", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    std::string many(131072, '7');
+    for (std::string text :
+         {std::string("0"), std::string("0.00"), std::string("-0.0001"), std::string("10000"), std::string("99999999"),
+          std::string("-12.50"), std::string("NaN"), std::string("Infinity"), std::string("-Infinity"),
+          std::string("1") + std::string(1000, '0'), "0." + std::string(999, '0') + "1", std::string("1234.56780000"),
+          many, std::string("0.") + std::string(16383, '3')}) {
+        round_trip<db::Numeric>(wire, db::Numeric(text), "'" + text + "'", "numeric");
+    }
+    CHECK(wire.value<db::Numeric>("select $1::numeric", db::Params::of(db::Numeric("1e3"))).to_string() == "1000");
+    for (const char* bad : {"", "-", ".", "1.2.3", "0x10", "1e", "nan", "1 ", "1;drop"}) {
+        INFO(bad);
+        CHECK_THROWS_AS(db::Numeric(bad), coaio::ValueError);
+    }
+}
+
+TEST_CASE("TYP-05: text of any length and character, and never a NUL", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    round_trip<std::string>(wire, "", "''", "text");
+    round_trip<std::string>(wire, "grüße 𝄞 \\ \" '", "'grüße 𝄞 \\ \" '''", "text");
+    std::string large(1 << 20, 'x');
+    CHECK(wire.value<std::string>("select $1::text", db::Params::of(large)) == large);
+    CHECK(wire.value<std::string>("select $1::varchar", db::Params::of("abc")) == "abc");
+    CHECK(wire.value<std::string>("select 'abc'::char(5)") == "abc  ");
+    CHECK(wire.value<std::string>("select 'abc'::name") == "abc");
+    CHECK(wire.value<std::string>("select $1", db::Params::of("inferred")) == "inferred");
+    try {
+        wire.query("select $1::text", db::Params::of("\xff\xfe"));
+        FAIL("accepted");
+    } catch (const db::Error& error) {
+        CHECK(error.is(db::sqlstate::character_not_in_repertoire));
+        CHECK(error.connection_good());
+    }
+    CHECK(wire.value<int>("select 1") == 1);
+}
+
+TEST_CASE("TYP-06: bytea is bytes", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    using Bytes = std::vector<std::byte>;
+    round_trip<Bytes>(wire, {}, "''", "bytea");
+    Bytes all(256);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::byte>(i);
+    CHECK(wire.value<Bytes>("select $1", db::Params::of(all)) == all);
+    CHECK(wire.value<Bytes>("select $1", db::Params::of(all), db::Format::text) == all);
+    wire.query("set bytea_output = escape");
+    CHECK(wire.value<Bytes>("select $1", db::Params::of(std::span<const std::byte>(all)), db::Format::text) == all);
+    Bytes large(64U << 20U, std::byte{0x5a});
+    CHECK(wire.value<Bytes>("select $1", db::Params::of(large)) == large);
+}
+
+TEST_CASE("TYP-10 TYP-11: uuid, json, jsonb", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    auto uuid = db::Uuid::parse("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
+    round_trip<db::Uuid>(wire, uuid, "'A0EEBC999C0B4EF8BB6D6BB9BD380A11'", "uuid");
+    CHECK(uuid.to_string() == "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
+    CHECK(db::Uuid::parse("{a0eebc99-9c0b4ef8-bb6d-6bb9bd380a11}") == uuid);
+    for (const char* bad : {"", "a0eebc99", "g0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+                            "a0eebc999c0b4ef8bb6d6bb9bd380a1111", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-"}) {
+        CHECK_THROWS_AS(db::Uuid::parse(bad), coaio::ValueError);
+    }
+
+    std::string text = R"({"b" : [1, 2.50],  "a":"ü"})";
+    wire.query("create table docs (j json, jb jsonb)");
+    wire.query("insert into docs values ($1, $2)", db::Params::of(db::Json(text), db::Json(text)));
+    CHECK(wire.value<db::Json>("select j from docs").text() == text);
+    CHECK(wire.value<db::Json>("select jb from docs").text() == R"({"a": "ü", "b": [1, 2.50]})");
+    CHECK(wire.value<std::string>("select jb from docs") == R"({"a": "ü", "b": [1, 2.50]})");
+    CHECK(wire.value<int>("select count(*) from docs where jb @> $1", db::Params::of(db::Json(R"({"a":"ü"})"))) == 1);
+    db::Encoded future{db::Oid::jsonb, db::Format::binary, "\2{}"};
+    CHECK_THROWS_AS(db::Codec<db::Json>::decode(future), coaio::ValueError);
+}
+
+TEST_CASE("TYP-07: timestamps and dates from the beginning to the end of time", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    using Micros = std::chrono::sys_time<std::chrono::microseconds>;
+    using Local = std::chrono::local_time<std::chrono::microseconds>;
+    std::chrono::sys_days day(std::chrono::year(2024) / 2 / 29);
+    round_trip<Micros>(wire, day + 23h + 59min + 59s + 123456us, "'2024-02-29 23:59:59.123456+00'", "timestamptz");
+    round_trip<Micros>(wire, Micros(-1us), "'1969-12-31 23:59:59.999999+00'", "timestamptz");
+    round_trip<std::chrono::sys_seconds>(wire, std::chrono::sys_seconds(0s), "'1970-01-01 00:00+00'", "timestamptz");
+    round_trip<Local>(wire, Local(day.time_since_epoch() + 1us), "'2024-02-29 00:00:00.000001'", "timestamp");
+    round_trip<std::chrono::sys_days>(wire, day, "'2024-02-29'", "date");
+    round_trip<std::chrono::year_month_day>(wire, std::chrono::year(-4712) / 1 / 1, "'4713-01-01 BC'", "date");
+
+    round_trip<db::Timestamp>(wire, db::Timestamp::infinity(), "'infinity'", "timestamptz");
+    round_trip<db::Timestamp>(wire, db::Timestamp::minus_infinity(), "'-infinity'", "timestamptz");
+    round_trip<db::Date>(wire, db::Date::infinity(), "'infinity'", "date");
+    round_trip<db::Date>(wire, db::Date::minus_infinity(), "'-infinity'", "date");
+    round_trip<db::Date>(wire, db::Date::from_days_since_2000(2145031948), "'5874897-12-31'", "date");
+    std::string first = "'4714-11-24 00:00+00 BC'";
+    std::string last = "'294276-12-31 23:59:59.999999+00'";
+    round_trip<db::Timestamp>(wire, db::Timestamp::from_micros_since_2000(9223371331199999999), last, "timestamptz");
+    CHECK(wire.value<std::chrono::sys_seconds>("select " + first + "::timestamptz").time_since_epoch() ==
+          -210866803200s);
+    CHECK(wire.value<std::chrono::sys_seconds>("select " + last + "::timestamptz").time_since_epoch() ==
+          9224318015999s);
+    CHECK_THROWS_AS(wire.value<Micros>("select " + last + "::timestamptz"), db::ConversionError);
+    CHECK_THROWS_AS(wire.value<std::chrono::system_clock::time_point>("select '1600-01-01'::timestamptz"),
+                    db::ConversionError);
+    CHECK_THROWS_AS(wire.value<Micros>("select 'infinity'::timestamptz"), db::ConversionError);
+    CHECK_THROWS_AS(wire.value<std::chrono::sys_days>("select 'infinity'::date"), db::ConversionError);
+    CHECK_THROWS_AS(wire.value<std::chrono::year_month_day>("select '40000-01-01'::date"), db::ConversionError);
+    CHECK_THROWS_AS(db::Params::of(std::chrono::sys_seconds::max()), db::ParameterError);
+    CHECK_THROWS_AS(db::Params::of(Micros::min()), db::ParameterError);
+    CHECK_NOTHROW(db::Params::of(std::chrono::system_clock::time_point::max()));
+
+    for (const char* zone : {"Asia/Kolkata", "America/St_Johns", "UTC"}) {
+        INFO(zone);
+        wire.query(std::string("set timezone = '") + zone + "'");
+        for (const char* text : {"'2024-02-29 23:59:59.5+00'", "'1850-06-01 12:00+00'", "'0044-03-15 12:00+00 BC'"}) {
+            INFO(text);
+            std::string sql = std::string("select ") + text + "::timestamptz";
+            CHECK(wire.value<db::Timestamp>(sql, {}, db::Format::text) == wire.value<db::Timestamp>(sql));
+        }
+    }
+}
+
+TEST_CASE("TYP-12: arrays with NULLs, dimensions and other bounds", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    using Ints = std::vector<int>;
+    round_trip<Ints>(wire, {1, -2, 3}, "'{1,-2,3}'", "int[]");
+    round_trip<Ints>(wire, {}, "'{}'", "int[]");
+    round_trip<std::vector<std::optional<int>>>(wire, {1, std::nullopt}, "'{1,NULL}'", "int[]");
+    round_trip<std::vector<Ints>>(wire, {{1, 2}, {3, 4}, {5, 6}}, "'{{1,2},{3,4},{5,6}}'", "int[]");
+    std::vector<std::vector<std::vector<bool>>> cube = {{{true}, {false}}, {{false}, {true}}};
+    round_trip(wire, cube, "'{{{t},{f}},{{f},{t}}}'", "bool[]");
+    std::vector<std::string> words = {"", "NULL", "a,b", "{x}", "q\"\\ ", "ü", "null"};
+    round_trip(wire, words, R"('{"","NULL","a,b","{x}","q\"\\ ",ü,"null"}')", "text[]");
+    std::vector<std::optional<std::string>> some = {"NULL", std::nullopt};
+    round_trip(wire, some, R"('{"NULL",NULL}')", "text[]");
+    std::vector<db::Numeric> decimals = {db::Numeric("1.50"), db::Numeric("-3")};
+    round_trip(wire, decimals, "'{1.50,-3}'", "numeric[]");
+    std::vector<db::Uuid> ids(3);
+    CHECK(wire.value<std::vector<db::Uuid>>("select $1", db::Params::of(ids)) == ids);
+    std::vector<std::vector<std::byte>> blobs = {{}, {std::byte{0}, std::byte{255}}};
+    round_trip(wire, blobs, R"('{"","\\x00ff"}')", "bytea[]");
+    for (auto format : {db::Format::binary, db::Format::text}) {
+        CHECK(wire.value<Ints>("select '[-3:-1]={7,8,9}'::int[]", {}, format) == Ints{7, 8, 9});
+        CHECK_THROWS_AS(wire.value<Ints>("select '{{1},{2}}'::int[]", {}, format), db::ConversionError);
+        CHECK_THROWS_AS(wire.value<Ints>("select '{1,NULL}'::int[]", {}, format), db::ConversionError);
+        CHECK_THROWS_AS(wire.value<Ints>("select 1", {}, format), db::ConversionError);
+        CHECK_THROWS_AS(wire.value<std::vector<std::int16_t>>("select '{70000}'::int[]", {}, format),
+                        db::ConversionError);
+    }
+    CHECK(wire.value<int>("select count(*) from unnest($1) u where u = any($2)",
+                          db::Params::of(words, std::vector<std::string>{"NULL", "ü"})) == 2);
+    std::vector<std::string> large(10, std::string(1 << 20, 'x'));
+    CHECK(wire.value<std::vector<std::string>>("select $1", db::Params::of(large)) == large);
+    CHECK_THROWS_AS(db::Params::of(std::vector<std::vector<Ints>>{{}, {{1}}}), db::ParameterError);
+    CHECK_NOTHROW(db::Params::of(std::vector<std::vector<Ints>>{{}, {}}));
+}
+
+TEST_CASE("TYP-14 TYP-15 TYP-17: enums, domains, void, and types this module does not know", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    wire.query("create schema other");
+    wire.query("create type other.mood as enum ('sad', 'ok')");
+    wire.query("create domain age as int check (value >= 0)");
+    for (auto format : {db::Format::binary, db::Format::text}) {
+        CHECK(wire.value<Mood>("select $1::other.mood", db::Params::of(Mood::ok), format) == Mood::ok);
+        CHECK(wire.value<int>("select 7::age", {}, format) == 7);
+        CHECK(wire.query("select from pg_class limit 2", {}, format).size() == 2);
+        CHECK(wire.value<std::string>("select pg_sleep(0)", {}, format).empty());
+    }
+    CHECK(wire.value<std::string>("select '10.0.0.1/8'::inet", {}, db::Format::text) == "10.0.0.1/8");
+    CHECK(wire.value<std::string>("select '1 day'::interval", {}, db::Format::text) == "1 day");
+    CHECK(wire.value<std::string>("select '(1,2)'::point", {}, db::Format::text) == "(1,2)");
+    CHECK(wire.value<db::Raw>("select '10.0.0.1'::inet").bytes().size() == 8);
+    CHECK(wire.value<std::vector<std::string>>("select '{sad,ok}'::other.mood[]", {}, db::Format::text).size() == 2);
+    CHECK_THROWS_AS(wire.value<std::string>("select '10.0.0.1'::inet"), db::ConversionError);
+    CHECK_THROWS_AS(wire.value<std::string>("select 1"), db::ConversionError);
+    wire.query("alter type other.mood add value 'new'");
+    CHECK_THROWS_AS(wire.value<Mood>("select 'new'::other.mood"), db::ConversionError);
+}
