@@ -49,7 +49,7 @@ std::string text_of(const ErrorFields& fields) {
     std::string text = fields.message;
     if (!fields.sqlstate.empty()) text.append(" [").append(fields.sqlstate).append("]");
     if (!fields.last_notice.empty()) text.append("; the server's last words: ").append(fields.last_notice);
-    if (fields.outcome == Outcome::unknown) text.append("; the outcome is unknown");
+    if (fields.outcome == Outcome::unknown && !fields.connection_good) text.append("; the outcome is unknown");
     if (!fields.sql.empty()) text.append("; in: ").append(cut_sql(fields.sql, shown_sql));
     return text;
 }
@@ -60,10 +60,9 @@ ErrorFields client_side(const std::string& message) {
     return fields;
 }
 
-// The effects stand, only the reading of them failed.
-ErrorFields after_success(const std::string& message) {
+ErrorFields after_success(const std::string& message, Outcome outcome) {
     ErrorFields fields = client_side(message);
-    fields.outcome = Outcome::committed;
+    fields.outcome = outcome;
     return fields;
 }
 
@@ -132,8 +131,10 @@ ParameterError::ParameterError(std::size_t index, const std::string& problem)
     : Error(client_side(index == 0 ? problem : "parameter $" + std::to_string(index) + ": " + problem)),
       index_(index) {}
 
-ConversionError::ConversionError(const std::string& message, std::string column, std::size_t row)
-    : Error(after_success(message)), column_(std::make_shared<const std::string>(std::move(column))), row_(row) {}
+ConversionError::ConversionError(const std::string& message, std::string column, std::size_t row, Outcome outcome)
+    : Error(after_success(message, outcome)),
+      column_(std::make_shared<const std::string>(std::move(column))),
+      row_(row) {}
 
 UsageError::UsageError(const std::string& message) : Error(client_side(message)) {}
 

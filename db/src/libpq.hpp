@@ -59,8 +59,8 @@ public:
     [[nodiscard]] Kind kind() const noexcept;
     /// Of a Kind::error. Outcome: rolled back where the server said so, unknown where the connection was lost.
     [[nodiscard]] ErrorFields error(const pg_conn* connection) const;
-    /// Gives the rows away.
-    [[nodiscard]] Rows take_rows() &&;
+    /// Gives the rows away; `outcome` is what their conversion errors will say.
+    [[nodiscard]] Rows take_rows(Outcome outcome = Outcome::committed) &&;
     [[nodiscard]] std::vector<Oid> column_types() const;
     [[nodiscard]] std::vector<Oid> parameter_types() const;
 

@@ -94,7 +94,12 @@ ErrorFields Result::error(const pg_conn* connection) const {
     return fields;
 }
 
-Rows Result::take_rows() && { return Rows(std::make_shared<const PgRows>(result_.release())); }
+Rows Result::take_rows(Outcome outcome) && {
+    auto rows = std::make_shared<PgRows>(result_.get());
+    (void)result_.release();
+    rows->set_outcome(outcome);
+    return Rows(std::move(rows));
+}
 
 std::vector<Oid> Result::column_types() const {
     std::vector<Oid> types;

@@ -32,18 +32,19 @@ Rows::Rows() : data_(std::make_shared<const NoRows>()) {}
 Column Rows::column(std::size_t index) const {
     if (index < column_count()) return data_->column(index);
     throw ConversionError("no column " + std::to_string(index) + ": there are " + std::to_string(column_count()), "",
-                          ConversionError::no_row);
+                          ConversionError::no_row, data_->outcome());
 }
 
 Row Rows::at(std::size_t row) const {
     if (row < size()) return {*data_, row};
     throw ConversionError("no row " + std::to_string(row) + ": there are " + std::to_string(size()), "",
-                          ConversionError::no_row);
+                          ConversionError::no_row, data_->outcome());
 }
 
 Field Row::at(std::size_t column) const {
     if (column < size()) return {*data_, row_, column};
-    throw ConversionError("no column " + std::to_string(column) + ": there are " + std::to_string(size()), "", row_);
+    throw ConversionError("no column " + std::to_string(column) + ": there are " + std::to_string(size()), "", row_,
+                          data_->outcome());
 }
 
 std::uint64_t Rows::affected() const noexcept {
@@ -63,14 +64,15 @@ ResultData::~ResultData() = default;
 void conversion_failed(const ResultData& data, std::size_t row, std::size_t column, const std::string& type,
                        const std::string& problem) {
     Column c = data.column(column);
-    throw ConversionError(column_and_row(c, row) + " as " + type + ": " + problem, std::string(c.name), row);
+    throw ConversionError(column_and_row(c, row) + " as " + type + ": " + problem, std::string(c.name), row,
+                          data.outcome());
 }
 
 void null_in(const ResultData& data, std::size_t row, std::size_t column, const std::string& type) {
     Column c = data.column(column);
     throw ConversionError(column_and_row(c, row) + " is NULL and was read as " + type + "; use std::optional<" + type +
                               ">",
-                          std::string(c.name), row);
+                          std::string(c.name), row, data.outcome());
 }
 
 void wrong_type(const ResultData& data, std::size_t column, const std::string& type) {
@@ -82,14 +84,14 @@ void wrong_type(const ResultData& data, std::size_t column, const std::string& t
     } else if (c.format == Format::binary && !known_in_binary(c.type)) {
         text += " in its binary form; select it as ::text";
     }
-    throw ConversionError(text, std::string(c.name), ConversionError::no_row);
+    throw ConversionError(text, std::string(c.name), ConversionError::no_row, data.outcome());
 }
 
 void expect_columns(const ResultData& data, std::size_t wanted) {
     if (data.column_count() == wanted) return;
     throw ConversionError("the result has " + counted(data.column_count(), "column") + " and was read as " +
                               std::to_string(wanted),
-                          "", ConversionError::no_row);
+                          "", ConversionError::no_row, data.outcome());
 }
 
 void expect_rows(const ResultData& data, std::size_t at_least, std::size_t at_most) {
@@ -97,7 +99,7 @@ void expect_rows(const ResultData& data, std::size_t at_least, std::size_t at_mo
     if (count >= at_least && count <= at_most) return;
     throw ConversionError("the result has " + counted(count, "row") + " where " +
                               (at_least == at_most ? "exactly one was" : "at most one was") + " expected",
-                          "", ConversionError::no_row);
+                          "", ConversionError::no_row, data.outcome());
 }
 
 std::size_t find_column(const ResultData& data, std::string_view name) {
@@ -105,7 +107,8 @@ std::size_t find_column(const ResultData& data, std::string_view name) {
     for (std::size_t i = 0; i < data.column_count(); ++i) {
         if (data.column(i).name != name) continue;
         if (found != data.column_count()) {
-            throw ConversionError("two columns are named " + quoted(name), std::string(name), ConversionError::no_row);
+            throw ConversionError("two columns are named " + quoted(name), std::string(name), ConversionError::no_row,
+                                  data.outcome());
         }
         found = i;
     }
@@ -115,7 +118,7 @@ std::size_t find_column(const ResultData& data, std::string_view name) {
         names += (i == 0 ? "" : ", ") + quoted(data.column(i).name);
     }
     throw ConversionError("no column is named " + quoted(name) + "; there are: " + names, std::string(name),
-                          ConversionError::no_row);
+                          ConversionError::no_row, data.outcome());
 }
 
 }  // namespace detail

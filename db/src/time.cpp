@@ -21,6 +21,8 @@ constexpr std::int64_t minus_infinity = std::numeric_limits<std::int64_t>::min()
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
+std::int64_t floor_mod(std::int64_t a, std::int64_t b) { return a % b + (a % b < 0 ? b : 0); }
+
 std::int64_t times_plus(std::int64_t a, std::int64_t factor, std::int64_t plus) {
     std::int64_t product = 0;
     std::int64_t sum = 0;
@@ -131,7 +133,7 @@ private:
 
 std::int64_t to_postgres_micros(std::int64_t count, std::int64_t num, std::int64_t den) {
     std::int64_t seconds = den == 1 ? times_plus(count, num, 0) : floor_div(count, den);
-    std::int64_t part = den == 1 ? 0 : (count - seconds * den) * micro / den;
+    std::int64_t part = den == 1 ? 0 : floor_mod(count, den) * micro / den;
     std::int64_t since_2000 = times_plus(seconds, 1, -seconds_to_2000);
     std::int64_t micros = times_plus(since_2000, micro, part);
     if (micros == plus_infinity || micros == minus_infinity) throw ValueError("a time out of range");
@@ -143,7 +145,7 @@ std::int64_t from_postgres_micros(std::int64_t micros, std::int64_t num, std::in
         throw ValueError("an infinite timestamp has no C++ value; read it as coaio::db::Timestamp");
     }
     std::int64_t seconds = floor_div(micros, micro);
-    std::int64_t part = micros - seconds * micro;
+    std::int64_t part = floor_mod(micros, micro);
     seconds += seconds_to_2000;
     return den == 1 ? floor_div(seconds, num) : times_plus(seconds, den, part * den / micro);
 }

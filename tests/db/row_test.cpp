@@ -143,6 +143,7 @@ TEST_CASE("NULL in a plain type names the column and the row") {
         FAIL("accepted");
     } catch (const db::ConversionError& error) {
         CHECK(error.at_row() == 1);
+        CHECK(error.outcome() == db::Outcome::committed);
         CHECK(error.at_column() == "score");
         CHECK_THAT(error.what(), tests::contains("NULL") && tests::contains("std::optional<double>"));
     }

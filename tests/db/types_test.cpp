@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
+#include <coaio/db/json.hpp>
 #include <coaio/db/params.hpp>
 
 #include "db/wire.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <limits>
@@ -164,6 +167,20 @@ TEST_CASE("TYP-10 TYP-11: uuid, json, jsonb", "[pgtest]") {
     CHECK(wire.value<int>("select count(*) from docs where jb @> $1", db::Params::of(db::Json(R"({"a":"ü"})"))) == 1);
     db::Encoded future{db::Oid::jsonb, db::Format::binary, "\2{}"};
     CHECK_THROWS_AS(db::Codec<db::Json>::decode(future), coaio::ValueError);
+}
+
+TEST_CASE("nlohmann::json goes in and out of json and jsonb", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    nlohmann::json document = {{"a", {1, 2.5, nullptr}}, {"ü", "x"}};
+    for (auto format : {db::Format::binary, db::Format::text}) {
+        CHECK(wire.value<nlohmann::json>("select $1::jsonb", db::Params::of(document), format) == document);
+        CHECK(wire.value<nlohmann::json>("select $1::json", db::Params::of(document), format) == document);
+    }
+    CHECK_FALSE(wire.value<std::optional<nlohmann::json>>("select null::jsonb"));
+    CHECK_THROWS_AS(db::Params::of(nlohmann::json("\xff")), db::ParameterError);
+    db::Encoded broken{db::Oid::json, db::Format::text, "{"};
+    CHECK_THROWS_AS(db::Codec<nlohmann::json>::decode(broken), coaio::ValueError);
 }
 
 TEST_CASE("TYP-07: timestamps and dates from the beginning to the end of time", "[pgtest]") {

@@ -5,6 +5,7 @@
 #include <coaio/db/codec.hpp>
 #include <coaio/db/describe.hpp>
 #include <coaio/db/error.hpp>
+#include <coaio/db/json.hpp>
 #include <coaio/db/oid.hpp>
 #include <coaio/db/params.hpp>
 #include <coaio/db/row.hpp>

@@ -261,12 +261,14 @@ private:
 };
 
 /// A column does not fit the C++ type that it was asked as: another type, NULL without a `std::optional`, a value out
-/// of range, a missing or surplus column, a wrong number of rows. The statement itself has succeeded.
+/// of range, a missing or surplus column, a wrong number of rows. The statement itself has succeeded: its outcome is
+/// committed, or unknown as yet where it stands in a transaction.
 class ConversionError : public Error {
 public:
     static constexpr std::size_t no_row = static_cast<std::size_t>(-1);
 
-    ConversionError(const std::string& message, std::string column, std::size_t row);
+    ConversionError(const std::string& message, std::string column, std::size_t row,
+                    Outcome outcome = Outcome::committed);
     ~ConversionError() override;
 
     /// The column concerned, empty where it is the rows as a whole.

@@ -41,6 +41,13 @@ public:
     /// nullopt is NULL.
     [[nodiscard]] virtual std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept = 0;
     [[nodiscard]] virtual std::string_view command() const noexcept = 0;
+
+    /// What a ConversionError is to say of the statement: committed, unless it stands in a transaction still open.
+    [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
+    void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
+
+private:
+    Outcome outcome_ = Outcome::committed;
 };
 
 [[noreturn]] void conversion_failed(const ResultData& data, std::size_t row, std::size_t column,
