@@ -2,13 +2,14 @@
 #include <coaio/http/headers.hpp>
 
 #include "header_store.hpp"
+#include "recycle.hpp"
 #include "text.hpp"
 
 #include <coaio/http/error.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
+#include <memory>
 
 namespace coaio::http {
 
@@ -17,54 +18,20 @@ using detail::HeaderStore;
 namespace detail {
 namespace {
 
-struct StorePool {
-    std::array<HeaderStore*, 64> free{};
-    std::size_t count = 0;
-    bool open = true;
-
-    StorePool() = default;
-    StorePool(const StorePool&) = delete;
-    StorePool& operator=(const StorePool&) = delete;
-    ~StorePool() {
-        open = false;
-        while (count > 0) delete free[--count];
-    }
-};
-
-StorePool& pool() {
-    thread_local StorePool pool;
-    return pool;
-}
-
-// Trivially destructible, so it may be asked while the thread's other locals are being destroyed.
-thread_local bool pool_gone = false;
-
-struct PoolEnd {
-    ~PoolEnd() { pool_gone = true; }
-};
+using Stores = Recycler<std::unique_ptr<HeaderStore>, 64>;
 
 }  // namespace
 
 HeaderStore* HeaderStore::take() {
-    if (!pool_gone) {
-        auto& stores = pool();
-        thread_local PoolEnd end;
-        (void)end;
-        if (stores.count > 0) return stores.free[--stores.count];
-    }
-    return new HeaderStore;
+    auto store = Stores::take();
+    return store != nullptr ? store.release() : new HeaderStore;
 }
 
 void HeaderStore::give(HeaderStore* store) noexcept {
-    if (!pool_gone) {
-        auto& stores = pool();
-        if (stores.open && stores.count < stores.free.size() && store->worth_keeping()) {
-            store->clear();
-            stores.free[stores.count++] = store;
-            return;
-        }
-    }
-    delete store;
+    std::unique_ptr<HeaderStore> owned(store);
+    if (!owned->worth_keeping()) return;
+    owned->clear();
+    if (!Stores::give(std::move(owned))) owned.reset();
 }
 
 std::string_view HeaderStore::keep(std::string_view text) {

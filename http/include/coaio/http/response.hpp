@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/http/cookie.hpp>
+#include <coaio/http/headers.hpp>
+#include <coaio/http/status.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#if __has_include(<nlohmann/json_fwd.hpp>)
+#include <nlohmann/json_fwd.hpp>
+#define COAIO_HTTP_JSON = nlohmann::json
+#else
+#define COAIO_HTTP_JSON
+#endif
+
+namespace coaio::http {
+
+/// What a handler answers: status, headers, body.
+/// The length, the framing, `Date` and `Connection` are the server's to write. A body that fits into memory used before
+/// in this thread costs no allocation.
+///
+/// Errors: a header or cookie that may not be sent throws `HeaderError` when it is set.
+///
+///     co_return Response::text("hello").header("X-Id", "7");
+///     co_return Response::json({{"id", user->id}});              // needs <nlohmann/json.hpp>
+///     co_return Response::problem(409, "that name is taken");
+class Response {
+public:
+    /// Without a body.
+    explicit Response(Status status = Status::ok) noexcept : status_(status) {}
+    Response(Status status, std::string body, std::string_view content_type);
+    Response(Response&&) noexcept = default;
+    Response& operator=(Response&&) noexcept = default;
+    Response(const Response&) = delete;
+    Response& operator=(const Response&) = delete;
+    ~Response();
+
+    /// text/plain and text/html in UTF-8.
+    [[nodiscard]] static Response text(std::string_view text, Status status = Status::ok);
+    [[nodiscard]] static Response text(std::string&& text, Status status = Status::ok);
+    [[nodiscard]] static Response text(const char* text, Status status = Status::ok);
+    [[nodiscard]] static Response html(std::string_view html, Status status = Status::ok);
+    [[nodiscard]] static Response html(std::string&& html, Status status = Status::ok);
+    [[nodiscard]] static Response html(const char* html, Status status = Status::ok);
+    /// Any value with a `dump()`; braces make a `nlohmann::json`.
+    template <class Json COAIO_HTTP_JSON>
+    [[nodiscard]] static Response json(const Json& value, Status status = Status::ok) {
+        return json_text(value.dump(), status);
+    }
+    /// JSON that has been written already.
+    [[nodiscard]] static Response json_text(std::string&& json, Status status = Status::ok);
+    [[nodiscard]] static Response json_text(std::string_view json, Status status = Status::ok);
+    [[nodiscard]] static Response no_content();
+    [[nodiscard]] static Response not_found(std::string_view text = "not found\n");
+    /// 302 asks the client to come again with GET; 307 and 308 keep the method.
+    [[nodiscard]] static Response redirect(std::string_view location, Status status = Status::found);
+    /// A problem report as application/problem+json (RFC 9457).
+    [[nodiscard]] static Response problem(Status status, std::string_view detail = {}, std::string_view title = {},
+                                          std::string_view type = {});
+
+    [[nodiscard]] Status status() const noexcept { return status_; }
+    [[nodiscard]] Headers& headers() noexcept { return headers_; }
+    [[nodiscard]] const Headers& headers() const noexcept { return headers_; }
+    [[nodiscard]] const std::string& body() const noexcept { return body_; }
+
+    Response& status(Status status) & noexcept;
+    Response&& status(Status status) && noexcept { return std::move(this->status(status)); }
+    /// Replaces all of this name.
+    Response& header(std::string_view name, std::string_view value) &;
+    Response&& header(std::string_view name, std::string_view value) && { return std::move(header(name, value)); }
+    Response& cookie(const SetCookie& cookie) &;
+    Response&& cookie(const SetCookie& cookie) && { return std::move(this->cookie(cookie)); }
+    Response& body(std::string body) & noexcept;
+    Response&& body(std::string text) && noexcept { return std::move(this->body(std::move(text))); }
+
+private:
+    void recycle() noexcept;
+
+    Status status_;
+    Headers headers_;
+    std::string body_;
+};
+
+}  // namespace coaio::http
+
+#undef COAIO_HTTP_JSON
