@@ -21,6 +21,9 @@ namespace {
 // With work at hand the kernel is asked every so many turns only: asking costs more than a turn.
 constexpr std::uint32_t turns_between_polls = 32;
 
+// So that one task whose peer is always quicker than it cannot keep the others waiting.
+constexpr std::uint32_t io_operations_per_step = 32;
+
 }  // namespace
 
 Clock::time_point Clock::now() { return get_running_loop().time(); }
@@ -109,6 +112,7 @@ void Loop::Impl::run() {
 }
 
 void Loop::Impl::turn() {
+    if (on_turn) on_turn(turns);
     ++turns;
     if (has_posted.load(std::memory_order_acquire)) take_posted();
     if (ready.empty() || stopping || ++turns_since_poll >= turns_between_polls || virtual_time) {
@@ -154,6 +158,7 @@ void Loop::Impl::wait_for_work() {
 void Loop::Impl::run_entry(detail::Entry entry) noexcept {
     if (!entry) return;  // taken out while it was queued
     const std::int64_t before = debug ? read_clock() : 0;
+    io_budget = io_operations_per_step;
     if (entry.is_task()) {
         entry.task()->step();
     } else {

@@ -92,6 +92,10 @@ bool is_base_error(const std::exception_ptr& exception) noexcept {
            (holds(exception, typeid(KeyboardInterrupt)) || holds(exception, typeid(SystemExit)));
 }
 
+bool is_not_std_exception(const std::exception_ptr& exception) noexcept {
+    return exception != nullptr && !holds(exception, typeid(std::exception));
+}
+
 void report_without_loop(const std::string& message, const std::exception_ptr& exception) noexcept {
     const std::string text = exception != nullptr ? message + "\n  " + describe_exception(exception) : message;
     std::fprintf(stderr, "coaio: %s\n", text.c_str());

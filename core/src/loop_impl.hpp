@@ -35,6 +35,8 @@ struct Loop::Impl : detail::LoopCore {
     std::int64_t wall_offset = 0;  // calendar minus clock, on the virtual clock
     std::mt19937_64 random;
     bool random_seeded = false;
+    /// A test's: called before each turn.
+    std::function<void(std::size_t)> on_turn;
     /// Threads' jobs and other things outside that will yet make something ready.
     std::atomic<std::size_t> outside_work = 0;
 

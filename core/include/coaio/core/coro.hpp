@@ -75,9 +75,10 @@ private:
 
 namespace detail {
 
-/// The promise of a coroutine that is a lambda without a scope. Inside its own body a closure type is incomplete; it is
+/// The promise of a coroutine that looks like a lambda without a scope: its first parameter is a closure, which is not
+/// merely handed to it if it can be called with the others. Inside its own body a closure type is incomplete; it is
 /// asked for captures in a function body, which is instantiated once the type is complete.
-template <class T, class Self>
+template <class T, class Self, class... Rest>
 struct LambdaPromise : Promise<T> {
     void unhandled_exception() noexcept {
         static_assert(
@@ -96,7 +97,7 @@ struct PromiseFor {
 template <class T, class Self, class... Rest>
     requires lambda_without_scope<Self, Rest...>
 struct PromiseFor<T, Self, Rest...> {
-    using promise_type = LambdaPromise<T, Self>;
+    using promise_type = LambdaPromise<T, Self, Rest...>;
 };
 
 }  // namespace detail

@@ -47,15 +47,16 @@ concept Closure = std::is_class_v<std::remove_cvref_t<T>> && is_closure<std::rem
 template <class T>
 concept ScopeParameter = std::is_lvalue_reference_v<T> && enable_scope<std::remove_cvref_t<T>>;
 
-/// Of a coroutine's parameter types: is it a lambda without a scope as first parameter, which must not capture?
+/// Of a coroutine's parameter types: may it be a lambda without a scope as first parameter, which must not capture?
+/// The closure itself comes first, by reference.
 template <class... Args>
 inline constexpr bool lambda_without_scope = false;
 template <class Self, class... Rest>
     requires Closure<Self>
-inline constexpr bool lambda_without_scope<Self, Rest...> = true;
+inline constexpr bool lambda_without_scope<Self&, Rest...> = true;
 template <class Self, class Scope, class... Rest>
     requires Closure<Self> && ScopeParameter<Scope>
-inline constexpr bool lambda_without_scope<Self, Scope, Rest...> = false;
+inline constexpr bool lambda_without_scope<Self&, Scope, Rest...> = false;
 
 // g++ before 12.3 copies a closure bit by bit when it stands as a temporary in an expression with co_await.
 #if defined(__GNUC__) && !defined(__clang__) && (__GNUC__ < 12 || (__GNUC__ == 12 && __GNUC_MINOR__ < 3))

@@ -23,6 +23,8 @@ struct LoopCore {
     TaskBase* tasks = nullptr;
     std::size_t task_count = 0;
     std::uint64_t next_task_id = 1;
+    /// How many more I/O operations may end at once before the running step has to give the others a turn.
+    std::uint32_t io_budget = 0;
     /// Leaves the run as soon as the turn allows: a KeyboardInterrupt or SystemExit out of a callback or task.
     std::exception_ptr escaping;
     Loop* loop = nullptr;
@@ -50,6 +52,9 @@ struct LoopCore {
 [[nodiscard]] bool is_cancellation(const std::exception_ptr& exception) noexcept;
 /// True when it is a `KeyboardInterrupt` or a `SystemExit`, which leave the loop.
 [[nodiscard]] bool is_base_error(const std::exception_ptr& exception) noexcept;
+
+/// True when it is not a `std::exception`.
+[[nodiscard]] bool is_not_std_exception(const std::exception_ptr& exception) noexcept;
 
 /// Says it to the process's last resort, standard error, when no loop is there to tell.
 void report_without_loop(const std::string& message, const std::exception_ptr& exception) noexcept;

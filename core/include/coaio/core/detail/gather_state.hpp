@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/ensure_future.hpp>
+#include <coaio/core/outcome.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <ranges>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace coaio::detail {
+
+/// The future behind a gather: its children, and when it is done. What it becomes of their values is the derived type's.
+class GatherBase : public FutureBase {
+public:
+    explicit GatherBase(LoopCore& core) noexcept : FutureBase(core, FutureKind::gather) {}
+
+    /// Takes the children over and waits for them. Every child that is not done yet holds a reference to the gather.
+    void start(std::vector<Ref<FutureBase>> children);
+
+    bool cancel(CancelMessage message) noexcept override;
+    void visit_children(void (*visit)(void*, const FutureBase&), void* closure) const override;
+
+protected:
+    [[nodiscard]] FutureBase& child(std::size_t i) const noexcept { return *children_[i].future; }
+    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+    /// Makes the value of the children's: all are done.
+    virtual void assemble() = 0;
+    [[nodiscard]] virtual bool wants_exceptions() const noexcept = 0;
+
+private:
+    struct Child final : Runnable {
+        void run() noexcept override;
+        void discard() noexcept override;
+
+        GatherBase* gather = nullptr;
+        Ref<FutureBase> future;
+        DoneNode node;
+    };
+    void child_done(FutureBase& child) noexcept;
+    void complete() noexcept;
+
+    std::unique_ptr<Child[]> children_;
+    std::size_t count_ = 0;
+    std::size_t left_ = 0;
+    bool cancel_requested_ = false;
+};
+
+/// The value of a done child: moved out of what nobody else holds a name for, copied out of a named handle.
+template <class T, bool Move>
+[[nodiscard]] Regular<T> child_value(FutureBase& child) {
+    auto& slot = *static_cast<Slot<T>*>(child.slot_address());
+    if constexpr (std::is_void_v<T>) {
+        return {};
+    } else if constexpr (Move) {
+        child.require_value();
+        return std::move(slot.get());
+    } else {
+        static_assert(std::is_copy_constructible_v<T>,
+                      "the value of a named task is copied, as others may await it too: give up the handle with "
+                      "std::move, or let the task give a copyable type");
+        child.require_value();
+        return slot.get();
+    }
+}
+
+template <class T, bool Move>
+[[nodiscard]] Outcome<T> child_outcome(FutureBase& child) {
+    if (child.status() == FutureStatus::finished) return child_value<T, Move>(child);
+    child.mark_retrieved();
+    return child.stored_exception();
+}
+
+template <bool Exceptions, class T>
+using GatherElement = std::conditional_t<Exceptions, Outcome<T>, Regular<T>>;
+
+template <bool Exceptions, class T, bool Move>
+[[nodiscard]] GatherElement<Exceptions, T> gather_element(FutureBase& child) {
+    if constexpr (Exceptions) {
+        return child_outcome<T, Move>(child);
+    } else {
+        return child_value<T, Move>(child);
+    }
+}
+
+template <bool Exceptions, class... A>
+class GatherTuple final : public WithValue<std::tuple<GatherElement<Exceptions, Awaited<A>>...>, GatherBase> {
+public:
+    using Value = std::tuple<GatherElement<Exceptions, Awaited<A>>...>;
+    using WithValue<Value, GatherBase>::WithValue;
+
+private:
+    void assemble() override { assemble(std::index_sequence_for<A...>()); }
+    template <std::size_t... I>
+    void assemble(std::index_sequence<I...>) {
+        this->slot().emplace(gather_element<Exceptions, Awaited<A>, !std::is_lvalue_reference_v<A>>(this->child(I))...);
+    }
+    [[nodiscard]] bool wants_exceptions() const noexcept override { return Exceptions; }
+};
+
+template <bool Exceptions, class T, bool Move>
+class GatherVector final : public WithValue<std::vector<GatherElement<Exceptions, T>>, GatherBase> {
+public:
+    using Value = std::vector<GatherElement<Exceptions, T>>;
+    using WithValue<Value, GatherBase>::WithValue;
+
+private:
+    void assemble() override {
+        Value values;
+        values.reserve(this->size());
+        for (std::size_t i = 0; i < this->size(); ++i) {
+            values.push_back(gather_element<Exceptions, T, Move>(this->child(i)));
+        }
+        this->slot().emplace(std::move(values));
+    }
+    [[nodiscard]] bool wants_exceptions() const noexcept override { return Exceptions; }
+};
+
+template <class State, class... Handles>
+[[nodiscard]] Future<typename State::Value> make_gather(Handles... handles) {
+    const Ref<FutureBase> state(new State(require_core()));
+    std::vector<Ref<FutureBase>> children;
+    children.reserve(sizeof...(Handles));
+    (children.push_back(handles.state()), ...);
+    static_cast<State&>(*state).start(std::move(children));
+    return Future<typename State::Value>(state);
+}
+
+template <bool Exceptions, class R>
+[[nodiscard]] auto make_range_gather(R&& awaitables) {
+    using Element = std::ranges::range_reference_t<R>;
+    using A = std::ranges::range_value_t<R>;
+    // A named vector of tasks keeps its tasks' values; one that is given up, or a range of temporaries, does not.
+    constexpr bool move = !(std::is_lvalue_reference_v<R> && std::is_lvalue_reference_v<Element>);
+    using State = GatherVector<Exceptions, Awaited<A>, move>;
+    const Ref<FutureBase> state(new State(require_core()));
+    std::vector<Ref<FutureBase>> children;
+    for (auto&& each : awaitables) {
+        if constexpr (move || IsCoro<A>::value) {
+            children.push_back(ensure_future(std::move(each)).state());
+        } else {
+            children.push_back(ensure_future(each).state());
+        }
+    }
+    static_cast<State&>(*state).start(std::move(children));
+    return Future<typename State::Value>(state);
+}
+
+}  // namespace coaio::detail

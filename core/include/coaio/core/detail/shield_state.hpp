@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/detail/gather_state.hpp>
+
+#include <utility>
+
+namespace coaio::detail {
+
+/// The future that stands between an awaiter and the inner future: its end is carried over, its cancellation is not.
+class ShieldBase : public FutureBase, private Runnable {
+public:
+    explicit ShieldBase(Ref<FutureBase> inner) noexcept
+        : FutureBase(inner->core(), FutureKind::shield), inner_(std::move(inner)) {}
+
+    void start() noexcept;
+    bool cancel(CancelMessage message) noexcept override;
+    void visit_children(void (*visit)(void*, const FutureBase&), void* closure) const override {
+        visit(closure, *inner_);
+    }
+
+protected:
+    [[nodiscard]] FutureBase& inner() const noexcept { return *inner_; }
+    virtual void transfer() = 0;
+
+private:
+    void run() noexcept final;
+    void discard() noexcept final { release(); }
+
+    Ref<FutureBase> inner_;
+    DoneNode node_;
+};
+
+template <class T, bool Move>
+class ShieldState final : public WithValue<T, ShieldBase> {
+public:
+    using WithValue<T, ShieldBase>::WithValue;
+
+private:
+    void transfer() override {
+        if constexpr (std::is_void_v<T>) {
+            this->slot().emplace();
+        } else {
+            this->slot().emplace(child_value<T, Move>(this->inner()));
+        }
+    }
+};
+
+}  // namespace coaio::detail

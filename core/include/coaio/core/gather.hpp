@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/detail/gather_state.hpp>
+#include <coaio/core/ensure_future.hpp>
+#include <coaio/core/outcome.hpp>
+
+#include <ranges>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace coaio {
+
+/// Asks `gather` for an `Outcome` of each child instead of the first failure.
+struct ReturnExceptions {};
+inline constexpr ReturnExceptions return_exceptions{};
+
+/// Runs awaitables side by side and gives their values in the order of the arguments, as a tuple (`void` as
+/// `std::monostate`). The children start at the call; bare coroutines become tasks.
+///
+/// Errors: the first failure in time is thrown; the other children go on, and what comes of them is dropped. A child
+/// that is cancelled by somebody counts as failed with `CancelledError`.
+/// Cancellation: cancelling the gather cancels every child that is not done, and the gather ends when the first one
+/// does. Shield it, or a child, to prevent that.
+///
+///     auto [user, orders] = co_await coaio::gather(load_user(id), load_orders(id));
+template <Awaitable... A>
+[[nodiscard]] auto gather(A&&... awaitables) {
+    return detail::make_gather<detail::GatherTuple<false, A...>>(ensure_future(std::forward<A>(awaitables))...);
+}
+
+/// The same, but waits for all and never fails: a tuple of `Outcome`s.
+template <Awaitable... A>
+[[nodiscard]] auto gather(ReturnExceptions, A&&... awaitables) {
+    return detail::make_gather<detail::GatherTuple<true, A...>>(ensure_future(std::forward<A>(awaitables))...);
+}
+
+/// The same for a range of awaitables of one type: a vector of the values in order.
+///
+///     std::vector<coaio::Coro<Page>> fetches;
+///     std::vector<Page> pages = co_await coaio::gather(std::move(fetches));
+template <std::ranges::input_range R>
+    requires Awaitable<std::ranges::range_value_t<R>>
+[[nodiscard]] auto gather(R&& awaitables) {
+    return detail::make_range_gather<false>(std::forward<R>(awaitables));
+}
+
+template <std::ranges::input_range R>
+    requires Awaitable<std::ranges::range_value_t<R>>
+[[nodiscard]] auto gather(ReturnExceptions, R&& awaitables) {
+    return detail::make_range_gather<true>(std::forward<R>(awaitables));
+}
+
+}  // namespace coaio

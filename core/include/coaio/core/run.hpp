@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/loop.hpp>
+#include <coaio/core/task.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <utility>
+
+namespace coaio {
+
+/// How `run` and `Runner` set up their loop.
+struct RunOptions {
+    /// Debug mode; none: on if the environment variable COAIO_DEBUG is set to anything but 0 or nothing.
+    std::optional<bool> debug = std::nullopt;
+    /// How long the end of a run waits for the default executor's jobs.
+    Duration executor_timeout = std::chrono::minutes(5);
+};
+
+/// `run` in steps: one loop, several runs, then the clean-up.
+///
+/// SIGINT, when this is the main thread and nobody else handles it: the first one cancels the running coroutine, and if
+/// that ends it, `run` throws `KeyboardInterrupt`; a second one throws it at once.
+/// Errors: `RuntimeError` when a loop already runs in this thread, or after `close()`.
+class Runner {
+public:
+    explicit Runner(RunOptions options = {});
+    Runner(const Runner&) = delete;
+    Runner& operator=(const Runner&) = delete;
+    ~Runner();
+
+    /// Runs a coroutine as a task and gives its result.
+    template <class T>
+    T run(Coro<T> coro, std::source_location where = std::source_location::current()) {
+        const Task<T> task = start(std::move(coro), where);
+        drive(AnyTask(task));
+        task.state()->throw_unless_finished();
+        auto& slot = *static_cast<detail::Slot<T>*>(task.state()->slot_address());
+        return slot.take();
+    }
+
+    [[nodiscard]] Loop& get_loop();
+
+    /// Cancels the tasks that are left and waits for them, closes async generators, joins the default executor, closes
+    /// the loop. Again: no effect.
+    void close();
+
+private:
+    template <class T>
+    Task<T> start(Coro<T> coro, std::source_location where) {
+        return get_loop().create_task(std::move(coro), {}, where);
+    }
+    void drive(const AnyTask& task);
+
+    RunOptions options_;
+    std::unique_ptr<Loop> loop_;
+    bool closed_ = false;
+};
+
+namespace detail {
+
+/// The process was interrupted and has cleaned up: ends it the way SIGINT ends a process.
+[[noreturn]] void die_of_interrupt();
+
+}  // namespace detail
+
+/// Runs `coro` on a new loop and gives its result: the one call in `main`.
+///
+/// At the end left-over tasks are cancelled and awaited, async generators closed, the default executor joined and the
+/// loop closed. After SIGINT it does all that and ends the process the way SIGINT does (a shell sees 130).
+/// Errors: what the coroutine throws; `RuntimeError` when a loop already runs in this thread.
+///
+///     int main() { return coaio::run(amain()); }
+template <class T>
+T run(Coro<T> coro, RunOptions options = {}, std::source_location where = std::source_location::current()) {
+    try {
+        Runner runner(options);
+        struct Close {
+            Runner& runner;
+            ~Close() noexcept(false) { runner.close(); }
+        } const close{runner};
+        return runner.run(std::move(coro), where);
+    } catch (const KeyboardInterrupt&) {
+        detail::die_of_interrupt();
+    }
+}
+
+}  // namespace coaio

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/detail/shield_state.hpp>
+#include <coaio/core/ensure_future.hpp>
+
+#include <type_traits>
+#include <utility>
+
+namespace coaio {
+
+/// Protects what is awaited from the cancellation of who awaits it. A bare coroutine starts at the call, as a task.
+///
+/// Cancellation: the awaiter gets `CancelledError` at once, the inner task goes on; keep its handle to have its result.
+/// If the inner task itself is cancelled, so is the shield.
+/// Errors: those of the inner task. If it fails after its awaiter is gone, and nobody looks, that is reported.
+///
+///     co_await coaio::shield(save(report));
+template <Awaitable A>
+[[nodiscard]] auto shield(A&& awaitable) {
+    using T = detail::Awaited<A>;
+    auto inner = ensure_future(std::forward<A>(awaitable));
+    if (inner.done()) return Future<T>(inner.state());
+    const detail::Ref<detail::FutureBase> state(
+        new detail::ShieldState<T, !std::is_lvalue_reference_v<A>>(inner.state()));
+    static_cast<detail::ShieldBase&>(*state).start();
+    return Future<T>(state);
+}
+
+}  // namespace coaio
