@@ -199,17 +199,19 @@ void Loop::call_soon_threadsafe(std::function<void()> function) {
 
 void Loop::run_until_done(detail::FutureBase& future) {
     check_usable();
-    const detail::Ref<detail::FutureBase> keep(&future);
-    Future<> watch{keep};
+    const Future<> watch{detail::Ref<detail::FutureBase>(&future)};
     bool finished = future.done();
-    if (finished) {
-        stop();
-    } else {
-        watch.add_done_callback([this, &finished](const Future<>&) {
-            finished = true;
-            stop();
-        });
-    }
+    if (finished) stop();
+    // Taken out again also when the run ends by an exception, so that the future's end does not stop a later run.
+    struct Watch {
+        const Future<>& future;
+        DoneCallbackToken token;
+        ~Watch() { future.remove_done_callback(token); }
+    } const registration{watch,
+                         finished ? DoneCallbackToken() : watch.add_done_callback([this, &finished](const auto&) {
+                             finished = true;
+                             stop();
+                         })};
     run_forever();
     if (!finished) throw RuntimeError("the event loop was stopped before the future was done");
 }
