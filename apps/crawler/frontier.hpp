@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <queue>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <coaio/http/url.hpp>
+
+#include "crawler/manners.hpp"
+#include "crawler/page.hpp"
+#include "crawler/scope.hpp"
+
+namespace crawl {
+
+/// A link that leads nowhere.
+struct BrokenLink {
+    PageId page = no_page;
+    std::string url;     // as linked, with the fragment if that is what is missing
+    std::string reason;  // "404", "connection refused", "no element has the id \"x\"", "redirects in a circle"
+    std::uint64_t referrer_count = 0;
+    std::vector<Referrer> referrers;
+};
+
+/// The addresses of one crawl, in memory: each once, in a queue a host, with what became of it and who links to it.
+/// It decides what is fetched next, by `Manners` and in turn among hosts; it does not fetch, and it does not wait.
+class Frontier {
+public:
+    static constexpr std::size_t max_referrers = 10;
+    static constexpr unsigned max_redirects = 20;
+
+    Frontier(const ScopeOptions& scope, const MannersOptions& manners) : scope_(scope), manners_(manners) {}
+
+    /// A page to begin with; its host, or site, is inside from now on.
+    PageId add_start(const coaio::http::Url& url);
+
+    /// A link found on page `from`. The address is queued if it is new and belongs to the crawl. Nothing is returned
+    /// for what is no address of http.
+    std::optional<PageId> add_link(const coaio::http::Url& url, const Link& link, PageId from);
+
+    /// What to fetch now; nothing if there is nothing, or manners forbid it: see `next_time`. It is `running` then.
+    [[nodiscard]] std::optional<PageId> take(TimePoint now);
+
+    /// When to `take` again; nothing means that a running page must end first, or that all is done.
+    [[nodiscard]] std::optional<TimePoint> next_time(TimePoint now);
+
+    /// The end of a fetch. `how` is what it tells about its host.
+    void finish(PageId id, const Fetched& result, const Ended& how, TimePoint now);
+    /// To be tried again, not before `when`.
+    void put_back(PageId id, const Ended& how, TimePoint when, TimePoint now);
+    /// robots.txt forbids it. For a page that is running.
+    void disallow(PageId id, TimePoint now);
+
+    [[nodiscard]] bool is_done() const noexcept { return queued_ == 0 && running_ == 0; }
+    [[nodiscard]] std::size_t queued() const noexcept { return queued_; }
+    [[nodiscard]] std::size_t running() const noexcept { return running_; }
+    /// How many addresses were left out because there were `max_pages` already.
+    [[nodiscard]] std::size_t dropped() const noexcept { return dropped_; }
+
+    /// Every address seen: fetched, waiting, and refused by the scope.
+    [[nodiscard]] const std::deque<Page>& pages() const noexcept { return pages_; }
+    [[nodiscard]] const Page& page(PageId id) const { return pages_.at(id); }
+    [[nodiscard]] Manners& manners() noexcept { return manners_; }
+    [[nodiscard]] Scope& scope() noexcept { return scope_; }
+
+    /// Where redirects lead in the end; nothing if they go in a circle or do not end.
+    [[nodiscard]] std::optional<PageId> final_page(PageId id) const;
+
+    /// The links that lead nowhere, in the order in which their targets were seen.
+    [[nodiscard]] std::vector<BrokenLink> broken_links() const;
+
+private:
+    struct Host {
+        std::deque<PageId> queue;
+        enum class Place : std::uint8_t { none, ready, waiting } place = Place::none;
+    };
+    struct FragmentUse {
+        std::uint64_t count = 0;
+        std::vector<Referrer> referrers;
+    };
+    using Later = std::pair<TimePoint, std::string>;
+    using LaterPage = std::pair<TimePoint, PageId>;
+
+    PageId add(const coaio::http::Url& url, LinkKind kind, unsigned depth, bool start);
+    void enqueue(PageId id);
+    void wake(const std::string& host);
+    void wake_due(TimePoint now);
+    void leave_running(PageId id, const Ended& how, TimePoint now);
+    void note_fragment(PageId id, std::string_view fragment, Referrer referrer);
+    [[nodiscard]] bool has_fragment(const Page& page, std::string_view fragment) const;
+    [[nodiscard]] std::string reason_of(PageId id) const;
+
+    Scope scope_;
+    Manners manners_;
+    std::deque<Page> pages_;
+    std::unordered_map<std::string, PageId> ids_;
+    std::unordered_map<std::string, Host> hosts_;
+    std::deque<std::string> ready_;
+    std::priority_queue<Later, std::vector<Later>, std::greater<>> waiting_;
+    std::priority_queue<LaterPage, std::vector<LaterPage>, std::greater<>> retries_;
+    std::map<PageId, std::map<std::string, FragmentUse, std::less<>>> fragment_uses_;
+    std::size_t queued_ = 0;
+    std::size_t running_ = 0;
+    std::size_t accepted_ = 0;
+    std::size_t dropped_ = 0;
+};
+
+}  // namespace crawl
