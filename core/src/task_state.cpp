@@ -61,7 +61,7 @@ void TaskBase::settle() noexcept {
     auto status = FutureStatus::finished;
     if (exception != nullptr) {
         status = is_cancellation(exception) ? FutureStatus::cancelled : FutureStatus::failed;
-    } else if (bottom_.pending) {
+    } else if (bottom_.pending && !bottom_.deferred) {
         status = FutureStatus::cancelled;  // it cancelled itself and then ended: the value is dropped
         exception = std::make_exception_ptr(bottom_.message ? CancelledError(*bottom_.message) : CancelledError());
     } else {
@@ -125,6 +125,7 @@ bool TaskBase::cancel(CancelLevel& level, CancelMessage message) noexcept {
     ++level.requests;
     if (&level == level_ && leaf_ != nullptr && leaf_->cancel(message)) return true;
     level.pending = true;
+    level.deferred = &level != level_;
     if (!struck_ || &level != level_) set_message(level, message);
     return true;
 }

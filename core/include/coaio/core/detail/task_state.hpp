@@ -24,6 +24,8 @@ struct CancelLevel {
     std::uint32_t requests = 0;
     /// Asked for and not yet thrown: thrown at the next real suspension.
     bool pending = false;
+    /// It came while a masked stretch held it off. If the task then ends without suspending again, its result stands.
+    bool deferred = false;
 };
 
 /// A coroutine scheduled on a loop; everything of a task but its value. The loop holds a reference until it is done.
