@@ -22,8 +22,17 @@ const void* ContextNode::find(const void* key) const noexcept {
     return nullptr;
 }
 
+ContextNode* ContextNode::copy() const {
+    auto* const node = new ContextNode(nullptr, key_, value_);
+    node->add_ref();
+    if (next_ != nullptr) node->next_ = next_->copy();
+    return node;
+}
+
+constinit thread_local ContextNode* job_context = nullptr;
+
 ContextNode* current_context() noexcept {
-    return thread_state.task != nullptr ? thread_state.task->context() : nullptr;
+    return thread_state.task != nullptr ? thread_state.task->context() : job_context;
 }
 
 void bind_context(const void* key, std::shared_ptr<const void> value) {

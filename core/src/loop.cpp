@@ -40,6 +40,7 @@ Loop& get_running_loop() { return *detail::require_core().loop; }
 Loop::Loop() : impl_(std::make_unique<Impl>()), core_(impl_.get()) {
     impl_->loop = this;
     impl_->poller = detail::make_epoll_poller(*impl_);
+    impl_->mailbox = std::make_shared<detail::Mailbox>(*impl_->poller);
     impl_->now = impl_->read_clock();
     detail::register_loop(*this);
 }
@@ -114,7 +115,7 @@ void Loop::Impl::run() {
 void Loop::Impl::turn() {
     if (on_turn) on_turn(turns);
     ++turns;
-    if (has_posted.load(std::memory_order_acquire)) take_posted();
+    if (mailbox->filled()) take_posted();
     if (ready.empty() || stopping || ++turns_since_poll >= turns_between_polls || virtual_time) {
         const std::int64_t before = read_clock();
         longest_step = std::max(longest_step, before - now);
@@ -122,7 +123,7 @@ void Loop::Impl::turn() {
         wait_for_work();
         turns_since_poll = 0;
         now = read_clock();
-        if (has_posted.load(std::memory_order_acquire)) take_posted();
+        if (mailbox->filled()) take_posted();
         collect_due();
     }
     if (shuffle) shuffle_ready();
@@ -149,7 +150,7 @@ void Loop::Impl::wait_for_work() {
         poller->poll(-1);
     } else if (!timers.empty()) {
         now = next;
-    } else if (!has_posted.load(std::memory_order_acquire)) {
+    } else if (!mailbox->filled()) {
         throw DeadlockError("deadlock: nothing is ready, no timer is armed and nothing outside is awaited\n" +
                             dump_tasks());
     }
@@ -176,25 +177,17 @@ void Loop::Impl::shuffle_ready() {
 }
 
 void Loop::Impl::take_posted() {
-    std::vector<std::function<void()>> batch;
-    {
-        const std::lock_guard lock(posted_mutex);
-        batch.swap(posted);
-        has_posted.store(false, std::memory_order_release);
+    mailbox->take(batch);
+    for (auto& item : batch) {
+        detail::Posted& posted = *item;
+        posted.enter(*this, std::move(item));
     }
-    for (auto& function : batch) {
-        if (function) loop->call_soon(std::move(function));
-    }
+    batch.clear();
+    for (detail::SignalWatch* const watch : signals) watch->look();
 }
 
-void Loop::call_soon_threadsafe(std::function<void()> function) {
-    {
-        const std::lock_guard lock(impl_->posted_mutex);
-        if (impl_->closed) throw RuntimeError("the event loop is closed");
-        impl_->posted.push_back(std::move(function));
-        impl_->has_posted.store(true, std::memory_order_release);
-    }
-    impl_->poller->wake();
+void Loop::post(std::shared_ptr<detail::Posted> item) {
+    if (!impl_->mailbox->post(std::move(item))) throw RuntimeError("the event loop is closed");
 }
 
 void Loop::run_until_done(detail::FutureBase& future) {
@@ -230,12 +223,19 @@ void Loop::close() {
         const detail::Entry target = timer.target();
         if (!target.is_task()) target.runnable()->discard();
     }
-    std::vector<std::function<void()>> unrun;
-    {
-        const std::lock_guard lock(impl_->posted_mutex);
-        impl_->closed = true;
-        unrun.swap(impl_->posted);
+    impl_->drop_outside();
+    impl_->closed = true;
+}
+
+// What comes from outside finds a closed door; what is on its way there is forgotten.
+void Loop::Impl::drop_outside() {
+    signal_handlers.clear();
+    while (jobs != nullptr) {
+        jobs->withdraw();
+        if (jobs != nullptr) jobs->detach();
     }
+    executor.reset();
+    const auto unrun = mailbox->close();
 }
 
 void Loop::set_exception_handler(ExceptionHandler handler) { impl_->exception_handler = std::move(handler); }

@@ -5,10 +5,16 @@
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 
+#include <atomic>
 #include <cstdio>
 #include <typeinfo>
 
 namespace coaio::detail {
+
+std::uint64_t next_loop_id() noexcept {
+    static std::atomic<std::uint64_t> last = 0;
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 void LoopCore::schedule(Entry entry) noexcept {
     if (entry.is_task()) {

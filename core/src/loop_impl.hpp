@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/job.hpp>
 #include <coaio/core/detail/loop_core.hpp>
+#include <coaio/core/detail/signals.hpp>
+#include <coaio/core/executor.hpp>
 #include <coaio/core/loop.hpp>
 
+#include "mailbox.hpp"
 #include "poller.hpp"
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <thread>
 #include <vector>
@@ -40,15 +43,20 @@ struct Loop::Impl : detail::LoopCore {
     /// Threads' jobs and other things outside that will yet make something ready.
     std::atomic<std::size_t> outside_work = 0;
 
-    std::mutex posted_mutex;
-    std::vector<std::function<void()>> posted;
-    std::atomic<bool> has_posted = false;
+    std::shared_ptr<detail::Mailbox> mailbox;
+    std::vector<std::shared_ptr<detail::Posted>> batch;  // what was just taken out of it; keeps its room
+    std::vector<detail::SignalWatch*> signals;
+    std::vector<std::unique_ptr<detail::SignalWatch>> signal_handlers;  // those of add_signal_handler
+    detail::Job* jobs = nullptr;                                       // that have not come back
+    std::shared_ptr<ThreadPoolExecutor> executor;
+    bool executor_shut_down = false;
 
     [[nodiscard]] std::int64_t read_clock() const noexcept;
     void run();
     void turn();
     void wait_for_work();
     void take_posted();
+    void drop_outside();
     void shuffle_ready();
     void run_entry(detail::Entry entry) noexcept;
 };

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/port.hpp>
+#include <coaio/core/io.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,6 +26,14 @@ public:
     virtual void wake() noexcept = 0;
     /// How many waits only the outside world can end.
     [[nodiscard]] virtual std::size_t outstanding() const noexcept = 0;
+
+    /// Takes over a descriptor for its life. Throws `IoError`, the descriptor then closed.
+    [[nodiscard]] virtual std::unique_ptr<Port> adopt(int fd) = 0;
+    /// Watches a foreign descriptor until it is ready once. Throws `IoError` or `BusyError`.
+    virtual void watch(io::detail::ReadinessWait& wait) = 0;
+    virtual void unwatch(io::detail::ReadinessWait& wait) noexcept = 0;
+    /// The descriptor that `wake` writes an 8-byte one to, for signal handlers.
+    [[nodiscard]] virtual int wake_descriptor() const noexcept = 0;
 };
 
 }  // namespace coaio::detail

@@ -2,61 +2,264 @@
 #include "poller_epoll.hpp"
 
 #include <coaio/core/detail/loop_core.hpp>
+#include <coaio/core/detail/sys.hpp>
 #include <coaio/core/error.hpp>
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <poll.h>
+
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <ctime>
+#include <string>
+#include <vector>
 
 namespace coaio::detail {
 
 namespace {
 
+class EpollPoller;
+
+std::error_code code_of(long result) { return {static_cast<int>(-result), std::system_category()}; }
+
+// A descriptor registered once, edge-triggered, for both directions. The kernel tells of changes only, so each side
+// remembers that it is ready until an operation finds otherwise. After an end or an error there may be no further edge:
+// then only -EAGAIN may clear a side, not a transfer that came out short.
+class KernelPort final : public Port {
+public:
+    KernelPort(LoopCore& loop, EpollPoller& poller, int fd, std::size_t* waits) noexcept
+        : Port(loop, waits), poller_(&poller), fd_(fd) {
+        int type = 0;
+        socklen_t size = sizeof type;
+        socket_ = sys::get_option(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+        stream_ = socket_ && type == SOCK_STREAM;
+    }
+    ~KernelPort() override {
+        close_sides();
+        leave();
+        if (fd_ >= 0) sys::close(fd_);
+    }
+
+    void leave() noexcept;
+    /// The loop goes away before the port.
+    void orphan() noexcept { poller_ = nullptr; }
+
+    void happened(std::uint32_t events) noexcept {
+        if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) ended_ = true;
+        // `out` first: its waiter is queued first, and the reading side is the one that may find the end.
+        if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) out.signal();
+        if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) in.signal();
+    }
+
+    [[nodiscard]] long read(std::span<std::byte> buffer) noexcept override {
+        const std::size_t size = sys::allowed(testing::Syscall::read, buffer.size());
+        const long count = sys::read(fd_, buffer.data(), buffer.size());
+        if (stream_ && !ended_ && count > 0 && static_cast<std::size_t>(count) < size) in.exhausted();
+        return count == -EWOULDBLOCK ? -EAGAIN : count;
+    }
+    [[nodiscard]] long write(std::span<const ConstBuffer> buffers) noexcept override {
+        std::array<iovec, 16> parts;
+        const std::size_t count = std::min(parts.size(), buffers.size());
+        for (std::size_t i = 0; i < count; ++i) {
+            parts[i] = {.iov_base = const_cast<void*>(buffers[i].data), .iov_len = buffers[i].size};
+        }
+        return socket_ ? sys::send(fd_, parts.data(), count) : sys::write_pipe(fd_, parts.data(), count);
+    }
+    [[nodiscard]] long accept(std::unique_ptr<Port>& accepted) noexcept override;
+    [[nodiscard]] long finish_connect() noexcept override {
+        // An edge from before the attempt may still be told now: ask whether it has really ended.
+        pollfd state{.fd = fd_, .events = POLLOUT, .revents = 0};
+        if (::poll(&state, 1, 0) == 0) return -EAGAIN;
+        int error = 0;
+        socklen_t size = sizeof error;
+        const long result = sys::get_option(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
+        return result < 0 ? result : -error;
+    }
+    [[nodiscard]] long shutdown_write() noexcept override { return sys::shutdown(fd_, SHUT_WR); }
+    [[nodiscard]] int descriptor() const noexcept override { return fd_; }
+    [[nodiscard]] std::string describe() const override {
+        return (socket_ ? "socket " : "descriptor ") + std::to_string(fd_);
+    }
+    int release() noexcept override {
+        leave();
+        return std::exchange(fd_, -1);
+    }
+
+private:
+    EpollPoller* poller_;
+    int fd_;
+    bool socket_ = false;
+    bool stream_ = false;
+    bool ended_ = false;
+};
+
+// Events name the descriptor and a generation, not an address: one that is told after its owner has gone, because
+// somebody closed or duplicated the descriptor behind our back, finds another generation and means nothing.
 class EpollPoller final : public Poller {
 public:
-    explicit EpollPoller(LoopCore&) {
-        epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-        wakeup_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    explicit EpollPoller(LoopCore& core) : core_(&core) {
+        const long epoll = sys::epoll_create();
+        const long wakeup = epoll < 0 ? epoll : sys::eventfd();
+        epoll_ = static_cast<int>(epoll);
+        wakeup_ = static_cast<int>(wakeup);
+        // Edge-triggered: each write is news, and nobody need read the counter down.
         epoll_event event{};
         event.events = EPOLLIN | EPOLLET;
-        event.data.ptr = nullptr;
-        if (epoll_ < 0 || wakeup_ < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, wakeup_, &event) != 0) {
-            const std::error_code code(errno, std::system_category());
-            if (wakeup_ >= 0) ::close(wakeup_);
-            if (epoll_ >= 0) ::close(epoll_);
-            throw IoError(code, "epoll_create1", "of a new event loop");
+        event.data.u64 = wakeup_key;
+        const long added = wakeup < 0 ? wakeup : sys::epoll_ctl(epoll_, EPOLL_CTL_ADD, wakeup_, &event);
+        if (added < 0) {
+            close_both();
+            throw IoError(code_of(added), "epoll_create1", "of a new event loop");
         }
     }
     ~EpollPoller() override {
-        ::close(wakeup_);
-        ::close(epoll_);
+        for (Slot& slot : slots_) {
+            if (slot.port != nullptr) slot.port->orphan();
+        }
+        close_both();
     }
 
     void poll(std::int64_t timeout) override {
-        std::array<epoll_event, 128> events;
+        std::array<epoll_event, 256> events;
         timespec limit{};
         limit.tv_sec = timeout / 1'000'000'000;
         limit.tv_nsec = timeout % 1'000'000'000;
-        const int count = ::epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()),
-                                         timeout < 0 ? nullptr : &limit, nullptr);
-        static_cast<void>(count);
+        const long count =
+            sys::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout < 0 ? nullptr : &limit);
+        for (long i = 0; i < count; ++i) tell(events[static_cast<std::size_t>(i)]);
     }
 
     void wake() noexcept override {
         const std::uint64_t one = 1;
-        static_cast<void>(::write(wakeup_, &one, sizeof one));
+        static_cast<void>(!::write(wakeup_, &one, sizeof one));
+    }
+    [[nodiscard]] int wake_descriptor() const noexcept override { return wakeup_; }
+    [[nodiscard]] std::size_t outstanding() const noexcept override { return waits_; }
+
+    [[nodiscard]] std::unique_ptr<Port> adopt(int fd) override {
+        std::unique_ptr<Port> port;
+        const long result = try_adopt(fd, port);
+        if (result < 0) throw IoError(code_of(result), "epoll_ctl", "descriptor " + std::to_string(fd));
+        return port;
+    }
+    [[nodiscard]] long try_adopt(int fd, std::unique_ptr<Port>& port) {
+        auto made = std::make_unique<KernelPort>(*core_, *this, fd, &waits_);
+        Slot& slot = slot_of(fd);
+        const long result = add(fd, slot, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+        if (result < 0) {
+            made->orphan();
+            return result;
+        }
+        slot.port = made.get();
+        port = std::move(made);
+        return 0;
+    }
+    void forget(int fd, const KernelPort& port) noexcept {
+        Slot& slot = slots_[static_cast<std::size_t>(fd)];
+        if (slot.port != &port) return;
+        slot.port = nullptr;
+        remove(fd, slot);
     }
 
-    [[nodiscard]] std::size_t outstanding() const noexcept override { return 0; }
+    void watch(io::detail::ReadinessWait& wait) override {
+        if (wait.fd() < 0) throw IoError(code_of(-EBADF), "epoll_ctl", "descriptor " + std::to_string(wait.fd()));
+        Slot& slot = slot_of(wait.fd());
+        std::uint32_t events = EPOLLONESHOT;
+        if (wait.wanted().readable) events |= EPOLLIN | EPOLLRDHUP;
+        if (wait.wanted().writable) events |= EPOLLOUT;
+        const long result = add(wait.fd(), slot, events);
+        const std::string subject = "descriptor " + std::to_string(wait.fd());
+        if (result == -EEXIST) throw BusyError(subject + " is already waited for, or belongs to another object");
+        if (result < 0) throw IoError(code_of(result), "epoll_ctl", subject);
+        slot.wait = &wait;
+        ++waits_;
+    }
+    void unwatch(io::detail::ReadinessWait& wait) noexcept override {
+        Slot& slot = slots_[static_cast<std::size_t>(wait.fd())];
+        --waits_;
+        if (slot.wait != &wait) return;
+        slot.wait = nullptr;
+        remove(wait.fd(), slot);
+    }
 
 private:
+    struct Slot {
+        KernelPort* port = nullptr;
+        io::detail::ReadinessWait* wait = nullptr;
+        std::uint32_t generation = 0;
+    };
+    static constexpr std::uint64_t wakeup_key = ~std::uint64_t{0};
+
+    [[nodiscard]] Slot& slot_of(int fd) {
+        const auto index = static_cast<std::size_t>(fd);
+        if (index >= slots_.size()) slots_.resize(std::max(index + 1, slots_.size() * 2));
+        return slots_[index];
+    }
+    [[nodiscard]] long add(int fd, Slot& slot, std::uint32_t wanted) noexcept {
+        epoll_event event{};
+        event.events = wanted;
+        event.data.u64 = (std::uint64_t{slot.generation + 1} << 32) | static_cast<std::uint32_t>(fd);
+        const long result = sys::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+        // Whoever was registered under this number has lost it: the kernel drops what is closed by itself.
+        if (result == 0) {
+            ++slot.generation;
+            slot.port = nullptr;
+            slot.wait = nullptr;
+        }
+        return result;
+    }
+    void remove(int fd, Slot& slot) noexcept {
+        ++slot.generation;
+        epoll_event unused{};
+        static_cast<void>(sys::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &unused));
+    }
+    void tell(const epoll_event& event) noexcept {
+        if (event.data.u64 == wakeup_key) return;
+        const auto fd = static_cast<std::uint32_t>(event.data.u64);
+        Slot& slot = slots_[fd];
+        if (slot.generation != static_cast<std::uint32_t>(event.data.u64 >> 32)) return;
+        if (slot.port != nullptr) {
+            slot.port->happened(event.events);
+        } else if (slot.wait != nullptr) {
+            io::detail::ReadinessWait& wait = *slot.wait;
+            unwatch(wait);
+            const bool both = (event.events & (EPOLLHUP | EPOLLERR)) != 0;
+            io::Readiness found;
+            found.readable = wait.wanted().readable && (both || (event.events & (EPOLLIN | EPOLLRDHUP)) != 0);
+            found.writable = wait.wanted().writable && (both || (event.events & EPOLLOUT) != 0);
+            wait.complete(found);
+        }
+    }
+    void close_both() noexcept {
+        if (wakeup_ >= 0) sys::close(wakeup_);
+        if (epoll_ >= 0) sys::close(epoll_);
+    }
+
+    LoopCore* core_;
     int epoll_ = -1;
     int wakeup_ = -1;
+    std::size_t waits_ = 0;
+    std::vector<Slot> slots_;
 };
+
+void KernelPort::leave() noexcept {
+    if (poller_ != nullptr) std::exchange(poller_, nullptr)->forget(fd_, *this);
+}
+
+long KernelPort::accept(std::unique_ptr<Port>& accepted) noexcept {
+    if (poller_ == nullptr) return -EBADF;
+    const long fd = sys::accept(fd_);
+    if (fd < 0) return fd;
+    try {
+        const long result = poller_->try_adopt(static_cast<int>(fd), accepted);
+        return result < 0 ? result : 1;
+    } catch (const std::bad_alloc&) {
+        sys::close(static_cast<int>(fd));
+        return -ENOMEM;
+    }
+}
 
 }  // namespace
 

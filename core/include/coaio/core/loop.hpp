@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/posted.hpp>
 #include <coaio/core/error.hpp>
+#include <coaio/core/executor.hpp>
 #include <coaio/core/handle.hpp>
+#include <coaio/core/resolve.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/time.hpp>
 
@@ -10,8 +13,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace coaio {
 
@@ -89,7 +94,41 @@ public:
         return TimerHandle(std::move(state));
     }
     /// `call_soon` from any thread; wakes the loop. Throws `RuntimeError` when the loop is closed.
-    void call_soon_threadsafe(std::function<void()> function);
+    template <class F>
+    ThreadsafeHandle call_soon_threadsafe(F function) {
+        auto call = std::make_shared<detail::PostedCallOf<F>>(std::move(function));
+        post(call);
+        return ThreadsafeHandle(std::move(call));
+    }
+
+    /// Runs `function()`, which may block, on a thread of the default executor; at once, not when the future is awaited.
+    ///
+    /// Cancellation: of the future before the function has begun: it never runs. Afterwards: it runs on, and its outcome
+    /// is dropped; so it must own what it uses.
+    /// Throws `RuntimeError` after `shutdown_default_executor`.
+    template <class F>
+    Future<detail::JobResult<F>> run_in_executor(F function) {
+        return run_in_executor(default_executor(), std::move(function));
+    }
+    template <class F>
+    Future<detail::JobResult<F>> run_in_executor(ThreadPoolExecutor& executor, F function);
+    /// The pool that `run_in_executor` and `to_thread` use from now on.
+    void set_default_executor(std::shared_ptr<ThreadPoolExecutor> executor);
+    /// Waits until the default executor has run what it was given and its threads have ended; no more jobs are taken.
+    /// When `timeout` passes it says so to the exception handler and gives up. `run` does this.
+    [[nodiscard]] Coro<> shutdown_default_executor(std::optional<Duration> timeout = std::nullopt);
+
+    /// Calls `function()` from the loop when the process gets the signal `number`; replaces an earlier one of this loop.
+    /// Throws `ValueError` when there is no such signal, `RuntimeError` when it cannot be caught or another loop has it.
+    void add_signal_handler(int number, std::function<void()> function);
+    /// Restores what the signal did before. False when this loop has no handler for it.
+    bool remove_signal_handler(int number);
+
+    /// Asks the system's resolver, on threads of its own. See `ResolvedAddress`.
+    /// Errors: `IoError` in the category `resolver_category()`.
+    /// Cancellation: at once; a question that is on its way is forgotten.
+    [[nodiscard]] Coro<std::vector<ResolvedAddress>> getaddrinfo(std::string host, std::string service,
+                                                                 ResolveOptions options = {});
 
     /// The loop's clock.
     [[nodiscard]] TimePoint time() const noexcept;
@@ -121,6 +160,8 @@ public:
 
 private:
     void check_usable() const;
+    void post(std::shared_ptr<detail::Posted> item);
+    [[nodiscard]] ThreadPoolExecutor& default_executor();
 
     std::unique_ptr<Impl> impl_;
     detail::LoopCore* core_;
@@ -151,6 +192,22 @@ template <class T>
 Task<T> Loop::create_task(Coro<T> coro, TaskOptions options, std::source_location where) {
     const detail::CoreGuard guard(core());
     return coaio::create_task(std::move(coro), options, where);
+}
+
+template <class F>
+Future<detail::JobResult<F>> Loop::run_in_executor(ThreadPoolExecutor& executor, F function) {
+    using T = detail::JobResult<F>;
+    check_usable();
+    detail::Ref<detail::JobFuture> future(new detail::WithValue<T, detail::JobFuture>(core()));
+    auto job = std::make_shared<detail::JobOf<F, T>>(core(), std::move(function));
+    job->attach(future, job);
+    try {
+        executor.submit(job);
+    } catch (...) {
+        job->detach();
+        throw;
+    }
+    return Future<T>(std::move(future));
 }
 
 template <class T>

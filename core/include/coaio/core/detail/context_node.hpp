@@ -19,6 +19,8 @@ public:
     void add_ref() noexcept { ++refs_; }
     void release() noexcept;
     [[nodiscard]] const void* find(const void* key) const noexcept;
+    /// The same bindings in nodes of their own, for another thread: counts are of one thread. Counted once.
+    [[nodiscard]] ContextNode* copy() const;
 
 private:
     ContextNode* next_;
@@ -27,8 +29,10 @@ private:
     std::uint32_t refs_ = 0;
 };
 
-/// The context of the running task, null when it is empty or no task runs.
+/// The context of the running task, or of the job that this thread runs; null when it is empty or no task runs.
 [[nodiscard]] ContextNode* current_context() noexcept;
+/// The job's context in a thread of a pool.
+extern constinit thread_local ContextNode* job_context;
 /// Binds a variable in the running task's context. Throws `RuntimeError` outside a task.
 void bind_context(const void* key, std::shared_ptr<const void> value);
 

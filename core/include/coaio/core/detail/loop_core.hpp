@@ -13,6 +13,8 @@ namespace coaio::detail {
 
 class FutureBase;
 
+[[nodiscard]] std::uint64_t next_loop_id() noexcept;
+
 /// What the hot paths need of a loop: order and time. It knows neither what it runs nor where events come from.
 struct LoopCore {
     ReadyQueue ready;
@@ -23,6 +25,8 @@ struct LoopCore {
     TaskBase* tasks = nullptr;
     std::size_t task_count = 0;
     std::uint64_t next_task_id = 1;
+    /// Tells the loops of a process apart, also those that are gone. From 1.
+    const std::uint64_t id = next_loop_id();
     /// How many more I/O operations may end at once before the running step has to give the others a turn.
     std::uint32_t io_budget = 0;
     /// Leaves the run as soon as the turn allows: a KeyboardInterrupt or SystemExit out of a callback or task.

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/io.hpp>
+
+#include "loop_impl.hpp"
+
+#include <coaio/core/detail/loop_core.hpp>
+#include <coaio/core/detail/sys.hpp>
+#include <coaio/core/loop.hpp>
+
+namespace coaio::io {
+
+namespace {
+
+coaio::detail::Poller& running_poller() { return *coaio::detail::require_core().loop->impl().poller; }
+
+}  // namespace
+
+Descriptor::Descriptor(int fd) : port_(running_poller().adopt(fd)) {}
+
+std::error_code Descriptor::shutdown_write() const {
+    const long result = port().shutdown_write();
+    return {result < 0 ? static_cast<int>(-result) : 0, std::system_category()};
+}
+
+int Descriptor::release() noexcept {
+    const int fd = port_ != nullptr ? port_->release() : -1;
+    port_.reset();
+    return fd;
+}
+
+void Descriptor::throw_closed() { throw ClosedError("this descriptor is closed"); }
+
+namespace detail {
+
+void ReadinessWait::enter() {
+    running_poller().watch(*this);
+    registered_ = true;
+}
+
+void ReadinessWait::withdraw() noexcept {
+    registered_ = false;
+    task_->core().loop->impl().poller->unwatch(*this);
+}
+
+void ReadinessWait::complete(Readiness found) noexcept {
+    registered_ = false;
+    found_ = found;
+    task_->wake();
+}
+
+bool ReadinessWait::cancel(CancelMessage message) noexcept {
+    if (!registered_) return false;
+    withdraw();
+    task_->wake_cancelled(message);
+    return true;
+}
+
+WaitInfo ReadinessWait::describe() const {
+    const char* const ways = wanted_.readable ? (wanted_.writable ? "readable or writable" : "readable") : "writable";
+    return {.what = std::string(ways) + " descriptor " + std::to_string(fd_)};
+}
+
+}  // namespace detail
+
+}  // namespace coaio::io
