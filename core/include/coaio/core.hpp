@@ -4,19 +4,25 @@
 /// All of coaio's core. It only includes; the headers are the reference.
 
 #include <coaio/core/as_completed.hpp>
+#include <coaio/core/barrier.hpp>
+#include <coaio/core/condition.hpp>
 #include <coaio/core/context.hpp>
 #include <coaio/core/coro.hpp>
 #include <coaio/core/dump.hpp>
 #include <coaio/core/ensure_future.hpp>
 #include <coaio/core/error.hpp>
+#include <coaio/core/event.hpp>
 #include <coaio/core/finally.hpp>
 #include <coaio/core/future.hpp>
 #include <coaio/core/gather.hpp>
 #include <coaio/core/handle.hpp>
+#include <coaio/core/lock.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/mask.hpp>
 #include <coaio/core/outcome.hpp>
+#include <coaio/core/queue.hpp>
 #include <coaio/core/run.hpp>
+#include <coaio/core/semaphore.hpp>
 #include <coaio/core/shield.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/coro.hpp>
+#include <coaio/core/detail/closure.hpp>
+#include <coaio/core/lock.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+namespace coaio {
+
+namespace detail {
+class ConditionAwaiter;
+}
+
+/// A lock together with a bell: holders of the lock wait until another holder says that something has changed.
+///
+/// `wait` gives the lock up, sleeps until it is notified, and returns with the lock held again. Wake-ups may be
+/// spurious, as one that fails after it was notified notifies another: check again, or use `wait_for`.
+///
+/// Errors: `RuntimeError` from `wait` and `notify` when the lock is not held, and from a wait on another loop than the
+/// one that waited first.
+/// Cancellation: `wait` takes the lock again before it throws, however often it is cancelled meanwhile; of several
+/// requests the latest is thrown. A notification is never lost.
+/// Lifetime: outlives its waiters; a lock that is given to it outlives it.
+///
+///     auto guard = co_await condition.scoped();
+///     co_await condition.wait_for([&] { return !work.empty(); });
+class Condition {
+public:
+    /// With a lock of its own.
+    Condition() noexcept : lock_(&own_) {}
+    /// Several conditions can share one lock.
+    explicit Condition(Lock& lock) noexcept : lock_(&lock) {}
+    Condition(const Condition&) = delete;
+    Condition& operator=(const Condition&) = delete;
+    ~Condition() = default;
+
+    [[nodiscard]] bool locked() const noexcept { return lock_->locked(); }
+    [[nodiscard]] detail::WaitOn<detail::LockAwaiter, Lock> acquire() noexcept { return lock_->acquire(); }
+    [[nodiscard]] detail::WaitOn<detail::ScopedLockAwaiter, Lock> scoped() noexcept { return lock_->scoped(); }
+    void release() { lock_->release(); }
+
+    /// Waits until it is notified. Gives true, as asyncio's does.
+    Coro<bool> wait();
+
+    /// Waits until `predicate()` holds, and gives its value. It is called with the lock held, and once before any wait.
+    template <class Predicate>
+    [[nodiscard]] auto wait_for(Predicate&& predicate) {
+        COAIO_CHECK_BODY(Predicate);
+        return wait_until_true(std::forward<Predicate>(predicate));
+    }
+
+    /// Wakes up to `n` waiters, the longest waiting first; each returns once it has the lock.
+    void notify(std::size_t n = 1);
+    void notify_all();
+
+private:
+    friend detail::ConditionAwaiter;
+    friend class Barrier;
+
+    template <class Predicate>
+    Coro<std::decay_t<std::invoke_result_t<Predicate&>>> wait_until_true(Predicate predicate) {
+        auto result = predicate();
+        while (!result) {
+            co_await wait();
+            result = predicate();
+        }
+        co_return std::move(result);
+    }
+    void require_held(const char* what) const;
+    void wake(std::size_t n) noexcept;
+
+    Lock own_;
+    Lock* lock_;
+    detail::WaitList waiters_;
+    detail::LoopBinding binding_;
+    const char* name_ = "condition";
+};
+
+namespace detail {
+
+/// Waits for the notification, without the lock.
+class ConditionAwaiter final : public Waiter {
+public:
+    explicit ConditionAwaiter(Condition& condition) noexcept : condition_(&condition) {}
+
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class P>
+    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+        condition_->waiters_.push_back(*this);
+        hang(self, location);
+    }
+    void await_resume() const {
+        throw_if_cancelled();
+        if (state() == WaitState::orphaned) throw_orphaned("condition");
+    }
+
+    [[nodiscard]] WaitInfo describe() const override {
+        return {.what = linked() ? condition_->name_ : "condition"};
+    }
+
+private:
+    Condition* condition_;
+};
+
+}  // namespace detail
+
+}  // namespace coaio

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/semaphore.hpp>
+
+#include <coaio/core/error.hpp>
+
+#include <string>
+
+namespace coaio {
+
+Semaphore::Semaphore(std::ptrdiff_t value) : value_(static_cast<std::size_t>(value)) {
+    if (value < 0) throw ValueError("a semaphore cannot start with " + std::to_string(value) + " units: 0 or more");
+}
+
+void Semaphore::throw_over_bound() const {
+    throw ValueError("the semaphore was released too often: it has all of its " + std::to_string(bound_) + " units");
+}
+
+namespace detail {
+
+void SemaphoreWait::forsake() noexcept {
+    unlink();
+    if (state() != WaitState::woken) return;
+    ++semaphore_->value_;
+    semaphore_->wake_allowed();
+}
+
+void SemaphoreWait::take_over() {
+    if (!linked()) {
+        throw_if_cancelled();
+        throw_orphaned("semaphore");
+    }
+    if (cancelled()) {
+        forsake();
+        task()->throw_cancelled();
+    }
+    unlink();
+    semaphore_->wake_allowed();
+}
+
+WaitInfo SemaphoreWait::describe() const {
+    if (!linked()) return {.what = "semaphore"};
+    return {.what = "semaphore (" + std::to_string(semaphore_->value_) + " units free)"};
+}
+
+}  // namespace detail
+
+}  // namespace coaio
