@@ -52,6 +52,8 @@ Response Response::json_text(std::string&& json, Status status) {
 }
 Response Response::json_text(std::string_view json, Status status) { return json_text(copied(json), status); }
 
+Response Response::json_text(const char* json, Status status) { return json_text(std::string_view(json), status); }
+
 Response Response::no_content() { return Response(Status::no_content); }
 
 Response Response::not_found(std::string_view text) { return Response::text(text, Status::not_found); }

@@ -107,4 +107,7 @@ void for_each_in_list(std::string_view list, Each each) {
 /// `text` for an error message: at most `max` bytes, what is not printable as \xNN.
 [[nodiscard]] std::string shown(std::string_view text, std::size_t max = 60);
 
+/// Appends `text` as a JSON string; bytes that are not UTF-8 become U+FFFD.
+void append_json(std::string& out, std::string_view text);
+
 }  // namespace coaio::http::detail

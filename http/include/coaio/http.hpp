@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/http/content_coding.hpp>
+#include <coaio/http/cookie.hpp>
+#include <coaio/http/date.hpp>
 #include <coaio/http/error.hpp>
 #include <coaio/http/headers.hpp>
+#include <coaio/http/media_type.hpp>
+#include <coaio/http/request.hpp>
+#include <coaio/http/response.hpp>
+#include <coaio/http/router.hpp>
 #include <coaio/http/status.hpp>
+#include <coaio/http/url.hpp>

@@ -53,6 +53,7 @@ public:
     /// JSON that has been written already.
     [[nodiscard]] static Response json_text(std::string&& json, Status status = Status::ok);
     [[nodiscard]] static Response json_text(std::string_view json, Status status = Status::ok);
+    [[nodiscard]] static Response json_text(const char* json, Status status = Status::ok);
     [[nodiscard]] static Response no_content();
     [[nodiscard]] static Response not_found(std::string_view text = "not found\n");
     /// 302 asks the client to come again with GET; 307 and 308 keep the method.
