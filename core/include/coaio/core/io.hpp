@@ -192,7 +192,7 @@ public:
         enter();
         hang(self, location);
     }
-    [[nodiscard]] Readiness await_resume() const {
+    Readiness await_resume() const {
         throw_if_cancelled();
         return found_;
     }
