@@ -63,6 +63,7 @@ TEST_CASE("what may be run again is what cannot apply anything twice") {
 
     auto lost = fields("08006");
     lost.outcome = db::Outcome::unknown;
+    CHECK_FALSE(db::Error(lost).retryable());
     CHECK_FALSE(db::ConnectionError(lost).retryable());
     CHECK_FALSE(db::ConnectionError(lost).safe_to_retry());
     lost.outcome = db::Outcome::not_sent;

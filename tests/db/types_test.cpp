@@ -216,6 +216,9 @@ TEST_CASE("TYP-07: timestamps and dates from the beginning to the end of time", 
     CHECK_THROWS_AS(wire.value<std::chrono::year_month_day>("select '40000-01-01'::date"), db::ConversionError);
     CHECK_THROWS_AS(db::Params::of(std::chrono::sys_seconds::max()), db::ParameterError);
     CHECK_THROWS_AS(db::Params::of(Micros::min()), db::ParameterError);
+    // The one finite time whose number would mean -infinity.
+    CHECK_THROWS_AS(db::Params::of(Micros::min() + 946684800s), db::ParameterError);
+    CHECK_NOTHROW(db::Params::of(Micros::min() + 946684800s + 1us));
     CHECK_NOTHROW(db::Params::of(std::chrono::system_clock::time_point::max()));
 
     for (const char* zone : {"Asia/Kolkata", "America/St_Johns", "UTC"}) {
