@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <utility>
 
 #include "crawler/ascii.hpp"
@@ -90,7 +89,8 @@ private:
 
 class Reader {
 public:
-    explicit Reader(const HtmlLimits& limits) : limits_(limits), text_(limits.max_text) {}
+    Reader(const HtmlLimits& limits, const std::function<bool()>& stop)
+        : limits_(limits), stop_(stop), text_(limits.max_text) {}
 
     // Without recursion: a page may nest its elements as deep as it likes.
     Document read(const GumboNode* root) {
@@ -226,7 +226,6 @@ private:
         if (inside.find('<') == std::string_view::npos || element.children.length != 1) return true;
         HtmlLimits limits = limits_;
         limits.max_memory = std::min(limits.max_memory, std::size_t{16} << 20);
-        limits.max_cpu = std::min(limits.max_cpu, std::chrono::milliseconds(200));
         if (noscripts_++ > 20) return false;
         auto document = inner_parse_ ? Document{} : parse_inside(inside, limits);
         for (auto& link : document.links) {
@@ -236,9 +235,9 @@ private:
     }
 
     Document parse_inside(std::string_view html, const HtmlLimits& limits) {
-        HtmlTree tree(html, limits.max_memory, {});
+        HtmlTree tree(html, limits.max_memory, stop_);
         if (tree.document() == nullptr) return {};
-        Reader reader(limits);
+        Reader reader(limits, stop_);
         reader.inner_parse_ = true;
         return reader.read(tree.document());
     }
@@ -293,6 +292,7 @@ private:
     }
 
     const HtmlLimits& limits_;
+    const std::function<bool()>& stop_;
     Document document_;
     Text text_;
     Text anchor_text_{max_link_text};
@@ -303,24 +303,16 @@ private:
     bool inner_parse_ = false;
 };
 
-std::chrono::nanoseconds thread_cpu() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
-
 }  // namespace
 
 Document parse_html(std::string_view html, const HtmlLimits& limits, const std::function<bool()>& stop) {
-    auto end = thread_cpu() + limits.max_cpu;
-    std::function<bool()> enough = [&] { return thread_cpu() > end || (stop && stop()); };
-    HtmlTree tree(html, limits.max_memory, enough);
+    HtmlTree tree(html, limits.max_memory, stop);
     if (tree.document() == nullptr) {
         Document nothing;
         nothing.state = Document::State::too_complex;
         return nothing;
     }
-    return Reader(limits).read(tree.document());
+    return Reader(limits, stop).read(tree.document());
 }
 
 }  // namespace crawl

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -19,7 +18,6 @@ struct HtmlLimits {
     std::size_t max_text = 1 << 20;
     std::size_t max_target = 8192;  // a longer reference is dropped
     std::size_t max_memory = std::size_t{256} << 20;
-    std::chrono::milliseconds max_cpu{5000};  // of the thread that parses
 };
 
 /// What a crawler wants to know of an HTML page.
@@ -40,8 +38,10 @@ struct Document {
     std::vector<std::string> fragments;  // ids and names of anchors, sorted, each once
 };
 
-/// Reads an HTML page, UTF-8, as a browser would. Any bytes are accepted. It uses the processor only: give big pages
-/// to a thread. `stop`, asked now and then from the thread that parses, ends it early: `too_complex`.
+/// Reads an HTML page, UTF-8, as a browser would. Any bytes are accepted.
+/// Some pages of a megabyte cost hours of the processor, whatever the memory: give pages to a thread, with a deadline,
+/// and a `stop` that tells when it has passed. It is asked now and then from the thread that parses, and ends it early:
+/// `too_complex`.
 [[nodiscard]] Document parse_html(std::string_view html, const HtmlLimits& limits = {},
                                   const std::function<bool()>& stop = {});
 
