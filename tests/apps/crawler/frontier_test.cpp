@@ -174,7 +174,7 @@ TEST_CASE("a broken link is told with those who link to it") {
     site.answer(good, 200);
     site.answer(silent, 0);
     CHECK(site.broken() == "http://a/bad: status 404\nhttp://a/silent: connection refused\n");
-    auto link = site.frontier.broken_links()[0];
+    auto link = site.frontier.broken_links().at(0);
     CHECK(link.referrer_count == 3);
     REQUIRE(link.referrers.size() == 2);
     CHECK(link.referrers[0].page == site.start);
@@ -229,7 +229,7 @@ TEST_CASE("fragments are checked, whether the page comes before the link or afte
     site.answer(site.start, 200, {"self"});
     CHECK(site.broken() == "http://a/x#also-missing: no element has the id \"also-missing\"\n"
                            "http://a/x#missing: no element has the id \"missing\"\n");
-    CHECK(site.frontier.broken_links()[0].referrers[0].page == site.start);
+    CHECK(site.frontier.broken_links().at(0).referrers[0].page == site.start);
 }
 
 TEST_CASE("a fragment is looked for where redirects lead, and nowhere but in HTML") {
