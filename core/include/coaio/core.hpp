@@ -16,6 +16,7 @@
 #include <coaio/core/finally.hpp>
 #include <coaio/core/future.hpp>
 #include <coaio/core/gather.hpp>
+#include <coaio/core/generator.hpp>
 #include <coaio/core/handle.hpp>
 #include <coaio/core/io.hpp>
 #include <coaio/core/lock.hpp>
