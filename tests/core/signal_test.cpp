@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/detail/signals.hpp>
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+
+#include "support/catch.hpp"
+
+#include <csignal>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+using coaio::Coro;
+
+void (*disposition(int number))(int) {
+    struct sigaction now {};
+    ::sigaction(number, nullptr, &now);
+    return now.sa_handler;
+}
+
+}  // namespace
+
+TEST_CASE("a signal calls its handler from the loop, and wakes a loop that waits", "[threads]") {
+    coaio::Loop loop;
+    int calls = 0;
+    loop.add_signal_handler(SIGUSR1, [&] {
+        ++calls;
+        loop.stop();
+    });
+    ::raise(SIGUSR1);
+    CHECK(calls == 0);  // not from the signal handler itself
+    loop.run_forever();
+    CHECK(calls == 1);
+
+    const auto self = ::pthread_self();
+    auto sent = loop.run_in_executor([self] { ::pthread_kill(self, SIGUSR1); });
+    loop.run_forever();
+    CHECK(calls == 2);
+    loop.run_until_complete(loop.shutdown_default_executor());
+}
+
+TEST_CASE("removing a handler restores what the signal did before", "[threads]") {
+    std::signal(SIGUSR2, SIG_IGN);
+    coaio::Loop loop;
+    loop.add_signal_handler(SIGUSR2, [] {});
+    CHECK(disposition(SIGUSR2) != SIG_IGN);
+    CHECK(loop.remove_signal_handler(SIGUSR2));
+    CHECK(disposition(SIGUSR2) == SIG_IGN);
+    CHECK_FALSE(loop.remove_signal_handler(SIGUSR2));
+    loop.add_signal_handler(SIGUSR2, [] {});
+    loop.close();
+    CHECK(disposition(SIGUSR2) == SIG_IGN);
+    std::signal(SIGUSR2, SIG_DFL);
+}
+
+TEST_CASE("a second handler of the same loop replaces the first; another loop is refused", "[threads]") {
+    coaio::Loop loop;
+    std::string called;
+    loop.add_signal_handler(SIGUSR1, [&] { called += "first "; });
+    loop.add_signal_handler(SIGUSR1, [&] {
+        called += "second";
+        loop.stop();
+    });
+    ::raise(SIGUSR1);
+    loop.run_forever();
+    CHECK(called == "second");
+    coaio::Loop other;
+    CHECK_THROWS_AS(other.add_signal_handler(SIGUSR1, [] {}), coaio::RuntimeError);
+}
+
+TEST_CASE("signals that cannot be caught, or do not exist, are refused", "[threads]") {
+    coaio::Loop loop;
+    CHECK_THROWS_AS(loop.add_signal_handler(SIGKILL, [] {}), coaio::RuntimeError);
+    CHECK_THROWS_AS(loop.add_signal_handler(0, [] {}), coaio::ValueError);
+    CHECK_THROWS_AS(loop.add_signal_handler(10'000, [] {}), coaio::ValueError);
+}
+
+TEST_CASE("what a signal handler throws goes to the exception handler", "[threads]") {
+    coaio::Loop loop;
+    std::vector<std::string> reports;
+    loop.set_exception_handler([&](coaio::Loop&, const coaio::ExceptionContext& context) {
+        reports.push_back(coaio::describe_exception(context.exception));
+        loop.stop();
+    });
+    loop.add_signal_handler(SIGUSR1, [] { throw std::runtime_error("in the handler"); });
+    ::raise(SIGUSR1);
+    loop.run_forever();
+    REQUIRE(reports.size() == 1);
+    CHECK_THAT(reports[0], tests::contains("in the handler"));
+}
+
+TEST_CASE("an insistent watch ends the process when the loop does not look", "[threads]") {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        coaio::Loop loop;
+        const coaio::detail::SignalWatch watch(loop, SIGINT, [] {}, true);
+        ::raise(SIGINT);
+        ::raise(SIGINT);
+        ::raise(SIGINT);
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGINT);
+}
+
+TEST_CASE("a signal is free for a run only where nobody has taken it", "[threads]") {
+    void (*const before)(int) = std::signal(SIGINT, SIG_DFL);  // a shell in the background ignores it
+    CHECK(coaio::detail::signal_is_free(SIGINT));
+    coaio::Loop loop;
+    loop.add_signal_handler(SIGINT, [] {});
+    CHECK_FALSE(coaio::detail::signal_is_free(SIGINT));
+    loop.remove_signal_handler(SIGINT);
+    CHECK(coaio::detail::signal_is_free(SIGINT));
+    std::signal(SIGINT, SIG_IGN);
+    CHECK_FALSE(coaio::detail::signal_is_free(SIGINT));
+    std::signal(SIGINT, before);
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/threadsafe.hpp>
+
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
+
+#include "support/catch.hpp"
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace {
+
+using coaio::Coro;
+using namespace std::chrono_literals;
+
+/// A loop that runs in a thread of its own until the object goes.
+class LoopThread {
+public:
+    LoopThread() : thread_([this] { loop_.run_forever(); }) {}
+    ~LoopThread() {
+        loop_.call_soon_threadsafe([this] { loop_.stop(); });
+        thread_.join();
+    }
+    coaio::Loop& loop() { return loop_; }
+
+private:
+    coaio::Loop loop_;
+    std::thread thread_;
+};
+
+Coro<std::unique_ptr<int>> boxed(int value) {
+    co_await coaio::sleep(coaio::Duration::zero());
+    co_return std::make_unique<int>(value);
+}
+
+Coro<> fail() {
+    co_await coaio::sleep(coaio::Duration::zero());
+    throw std::runtime_error("on the loop");
+}
+
+Coro<int> wait_for_ever(std::shared_ptr<int> held) {
+    co_await coaio::sleep(1h);
+    co_return *held;
+}
+
+}  // namespace
+
+TEST_CASE("a thread gets the result of a coroutine that it hands to a loop", "[threads]") {
+    LoopThread thread;
+    const auto future = coaio::run_coroutine_threadsafe(boxed(42), thread.loop());
+    const auto result = future.result(10s);
+    CHECK(*result == 42);
+    CHECK(future.done());
+    CHECK_FALSE(future.cancelled());
+    CHECK_FALSE(future.cancel());
+}
+
+TEST_CASE("a thread gets what the coroutine throws", "[threads]") {
+    LoopThread thread;
+    const auto future = coaio::run_coroutine_threadsafe(fail(), thread.loop());
+    CHECK_THROWS_WITH(future.result(10s), tests::contains("on the loop"));
+    CHECK(future.exception() != nullptr);
+}
+
+TEST_CASE("a thread that gives up cancels the task on its loop", "[threads]") {
+    LoopThread thread;
+    auto held = std::make_shared<int>(1);
+    const std::weak_ptr<int> watch = held;
+    const auto future = coaio::run_coroutine_threadsafe(wait_for_ever(std::move(held)), thread.loop());
+    CHECK_THROWS_AS(future.result(1ms), coaio::TimeoutError);
+    CHECK(future.cancel());
+    CHECK_THROWS_AS(future.result(10s), coaio::CancelledError);
+    CHECK(future.cancelled());
+    const auto left = coaio::run_coroutine_threadsafe(
+        []() -> Coro<std::size_t> { co_return coaio::all_tasks().size(); }(), thread.loop());
+    CHECK(left.result(10s) == 1);
+    CHECK(watch.expired());
+}
+
+TEST_CASE("cancelling before the task was ever started ends the wait too", "[threads]") {
+    coaio::Loop loop;
+    const auto future = coaio::run_coroutine_threadsafe(boxed(1), loop);
+    CHECK(future.cancel());
+    loop.call_soon_threadsafe([&loop] { loop.stop(); });
+    loop.run_forever();
+    loop.stop();
+    loop.run_forever();
+    CHECK_THROWS_AS(future.result(0s), coaio::CancelledError);
+}
+
+TEST_CASE("a closed loop refuses the coroutine, which is dropped where it was made", "[threads]") {
+    coaio::Loop loop;
+    loop.close();
+    auto held = std::make_shared<int>(1);
+    const std::weak_ptr<int> watch = held;
+    CHECK_THROWS_AS(coaio::run_coroutine_threadsafe(wait_for_ever(std::move(held)), loop), coaio::RuntimeError);
+    CHECK(watch.expired());
+}
+
+TEST_CASE("a loop that closes ends the wait of whoever waits for it", "[threads]") {
+    std::optional<coaio::ThreadsafeFuture<int>> begun;
+    std::optional<coaio::ThreadsafeFuture<int>> posted;
+    {
+        coaio::Loop loop;
+        loop.set_exception_handler([](coaio::Loop&, const coaio::ExceptionContext&) {});
+        begun = coaio::run_coroutine_threadsafe(wait_for_ever(std::make_shared<int>(1)), loop);
+        loop.stop();
+        loop.run_forever();
+        loop.stop();
+        loop.run_forever();
+        posted = coaio::run_coroutine_threadsafe(wait_for_ever(std::make_shared<int>(1)), loop);
+    }
+    CHECK_THROWS_AS(begun->result(0s), coaio::CancelledError);
+    CHECK_THROWS_AS(posted->result(0s), coaio::CancelledError);
+    CHECK_FALSE(begun->cancel());
+}
