@@ -30,7 +30,7 @@ if(PROJECT_IS_TOP_LEVEL)
         if(COAIO_CCACHE)
             # One build folder takes what another has compiled: the paths of our sources are absolute, so only the
             # compilation directory in the debug information is another's.
-            set(CMAKE_C_COMPILER_LAUNCHER env CCACHE_NOHASHDIR=1 "${COAIO_CCACHE}")
+            set(CMAKE_C_COMPILER_LAUNCHER env CCACHE_NOHASHDIR=1 "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" "${COAIO_CCACHE}")
             set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_C_COMPILER_LAUNCHER})
         endif()
     endif()
