@@ -137,7 +137,7 @@ void write_request_head(std::string& out, std::string_view method, std::string_v
     out.append("\r\n", 2);
 }
 
-ChunkHead::ChunkHead(std::uint64_t size) noexcept : start_(text_.size() - 2) {
+ChunkHead::ChunkHead(std::uint64_t size) noexcept {
     static constexpr char digits[] = "0123456789abcdef";
     text_[text_.size() - 2] = '\r';
     text_[text_.size() - 1] = '\n';

@@ -59,8 +59,8 @@ public:
     [[nodiscard]] std::string_view text() const noexcept { return {text_.data() + start_, text_.size() - start_}; }
 
 private:
-    std::array<char, 18> text_;
-    std::size_t start_;
+    std::array<char, 18> text_{};
+    std::size_t start_ = text_.size() - 2;
 };
 
 inline constexpr std::string_view chunk_end = "\r\n";
