@@ -74,8 +74,7 @@ void GeneratorList::add(GeneratorBase& generator) noexcept {
 
 GeneratorOwner::GeneratorOwner(GeneratorBase& generator) noexcept : generator_(&generator) { generator.owner = this; }
 
-GeneratorOwner::GeneratorOwner(GeneratorOwner&& other) noexcept
-    : generator_(std::exchange(other.generator_, nullptr)) {
+GeneratorOwner::GeneratorOwner(GeneratorOwner&& other) noexcept : generator_(std::exchange(other.generator_, nullptr)) {
     if (generator_ != nullptr) generator_->owner = this;
 }
 
@@ -164,7 +163,8 @@ void GeneratorClose::await_resume() {
     if (generator_ == nullptr) return;
     if (end()) {
         std::exchange(generator_, nullptr)->destroy();
-        throw RuntimeError("the asynchronous generator ignored GeneratorExit: it yielded again while it was being closed");
+        throw RuntimeError(
+            "the asynchronous generator ignored GeneratorExit: it yielded again while it was being closed");
     }
     if (!has_exception_in_flight()) return;
     std::exception_ptr exception = thread_state.task->take_in_flight();

@@ -29,12 +29,14 @@ void LoopBinding::require(const char* what) {
     const std::uint64_t running = thread_state.core->id;
     if (loop_ == 0) loop_ = running;
     if (loop_ != running) {
-        throw RuntimeError("this " + std::string(what) + " is bound to a different event loop: tasks waited for it there");
+        throw RuntimeError("this " + std::string(what) +
+                           " is bound to a different event loop: tasks waited for it there");
     }
 }
 
 void throw_orphaned(const char* what) {
-    throw RuntimeError("the " + std::string(what) + " was destroyed while a task waited for it: it has to outlive them");
+    throw RuntimeError("the " + std::string(what) +
+                       " was destroyed while a task waited for it: it has to outlive them");
 }
 
 }  // namespace coaio::detail

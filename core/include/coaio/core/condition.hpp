@@ -100,9 +100,7 @@ public:
         if (state() == WaitState::orphaned) throw_orphaned("condition");
     }
 
-    [[nodiscard]] WaitInfo describe() const override {
-        return {.what = linked() ? condition_->name_ : "condition"};
-    }
+    [[nodiscard]] WaitInfo describe() const override { return {.what = linked() ? condition_->name_ : "condition"}; }
 
 private:
     Condition* condition_;

@@ -86,8 +86,8 @@ struct GeneratorPromise : GeneratorBase {
         if (drop_value != nullptr) drop_value(*this);
     }
 
-    [[nodiscard]] AsyncGenerator<T> get_return_object(
-        std::source_location where = std::source_location::current()) noexcept {
+    [[nodiscard]] AsyncGenerator<T>
+    get_return_object(std::source_location where = std::source_location::current()) noexcept {
         static_assert(alignof(GeneratorPromise) <= 2 * alignof(void*), "yielded values may not be over-aligned");
         location = where;
         return AsyncGenerator<T>(*this);

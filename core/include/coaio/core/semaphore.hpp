@@ -98,8 +98,7 @@ private:
     }
     // While somebody was about to resume, newcomers queued up although units came back.
     void wake_allowed() noexcept {
-        while (value_ > 0 && wake_next()) {
-        }
+        while (value_ > 0 && wake_next()) {}
     }
 
     detail::WaitList waiting_;
