@@ -179,17 +179,20 @@ TEST_CASE("a closed loop leaves running jobs alone and forgets their outcome", "
 TEST_CASE("shutting down with a limit that passes says so and goes on", "[threads]") {
     coaio::Loop loop;
     Gate gate;
+    std::promise<void> begun;
     std::promise<void> gone;
     std::vector<std::string> reports;
     loop.set_exception_handler(
         [&](coaio::Loop&, const coaio::ExceptionContext& context) { reports.push_back(context.message); });
-    loop.run_until_complete([](Gate& open, std::promise<void>& end) -> Coro<> {
-        coaio::get_running_loop().run_in_executor([wait = open.opened, &end] {
+    loop.run_until_complete([](Gate& open, std::promise<void>& start, std::promise<void>& end) -> Coro<> {
+        coaio::get_running_loop().run_in_executor([wait = open.opened, &start, &end] {
+            start.set_value();
             wait.wait();
             end.set_value();
         });
+        start.get_future().wait();  // a job that has not begun would never run
         co_await coaio::get_running_loop().shutdown_default_executor(std::chrono::milliseconds(1));
-    }(gate, gone));
+    }(gate, begun, gone));
     CHECK(reports.size() == 1);
     CHECK_THROWS_AS(loop.run_until_complete(coaio::to_thread([] {})), coaio::RuntimeError);
     loop.close();
