@@ -21,7 +21,6 @@ struct TaskGroup::State {
     bool exiting = false;
     bool aborting = false;
     bool parent_cancel_requested = false;
-    bool cancelled = false;
     bool left = false;
 
     void abort() {
@@ -80,34 +79,42 @@ void TaskGroup::adopt(const AnyTask& task) {
 }
 
 void TaskGroup::cancel() {
-    if (state_->left || state_->cancelled) return;
-    state_->cancelled = true;
-    if (!state_->aborting) state_->abort();
-    if (!state_->parent_cancel_requested && !state_->exiting) state_->cancel_parent();
+    if (state_->left || state_->aborting) return;
+    state_->abort();
+    if (!state_->parent_cancel_requested) state_->cancel_parent();
 }
 
 Coro<> TaskGroup::leave(std::exception_ptr failure) {
     State& state = *state_;
     state.exiting = true;
     const bool by_cancellation = detail::is_cancellation(failure);
-    std::exception_ptr cancellation = by_cancellation ? failure : nullptr;
     if (detail::is_base_error(failure) && state.base_error == nullptr) state.base_error = failure;
-    if (state.parent_cancel_requested && state.parent->uncancel(*state.level) == 0) cancellation = nullptr;
     if (failure && !state.aborting) state.abort();
+    // The one to pass on unless there are errors, and the last that came while waiting.
+    std::exception_ptr cancellation = by_cancellation ? failure : nullptr;
+    std::exception_ptr latest;
     while (!state.tasks.empty()) {
         state.completed.emplace();
         try {
             co_await *state.completed;
         } catch (const CancelledError&) {
-            if (!state.aborting || state.cancelled) {
-                cancellation = std::current_exception();
-                if (!state.aborting) state.abort();
+            latest = std::current_exception();
+            if (!state.aborting) {
+                cancellation = latest;
+                state.abort();
             }
         }
         state.completed.reset();
     }
     state.left = true;
     if (state.base_error) std::rethrow_exception(state.base_error);
+    if (state.parent_cancel_requested) {
+        if (state.parent->uncancel(*state.level) == 0) {
+            cancellation = nullptr;
+        } else if (cancellation == nullptr) {
+            cancellation = latest;  // somebody else's request remains
+        }
+    }
     if (cancellation && state.errors.empty()) std::rethrow_exception(cancellation);
     if (failure && !by_cancellation) state.errors.push_back(failure);
     if (state.errors.empty()) co_return;
