@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/detail/foreign.hpp>
 
-#include <coaio/core/loop.hpp>
+#include "loop_impl.hpp"
 
 #include <atomic>
 #include <exception>
+#include <memory>
+#include <mutex>
+#include <unordered_set>
 
 namespace coaio::detail {
 
 namespace {
 
 // The coroutine behind the handle. It may be resumed on another thread, which may still be inside it when the task has
-// already gone on; whoever comes last, the resumer or the owner, destroys it.
+// already gone on; and the task's frame may go, as its loop closes, while somebody keeps the handle. Whoever comes last
+// destroys it: the owner if it has finished, otherwise its own end.
 struct WakerPromise {
     enum State { idle, running, finished, orphaned };
 
-    explicit WakerPromise(TaskBase& waking) noexcept : task(&waking) {}
+    explicit WakerPromise(TaskBase& waking) : task(&waking), core(&waking.core()), door(core->loop->impl().mailbox) {}
 
     std::coroutine_handle<WakerPromise> get_return_object() noexcept {
         return std::coroutine_handle<WakerPromise>::from_promise(*this);
@@ -33,41 +37,80 @@ struct WakerPromise {
     void unhandled_exception() const noexcept { std::terminate(); }
 
     TaskBase* task;
+    LoopCore* core;
+    std::shared_ptr<Mailbox> door;
     std::atomic<State> state = idle;
 };
 
+using WakerHandle = std::coroutine_handle<WakerPromise>;
+
+// Those whose owner has gone and whose handle somebody may still resume.
+struct Orphans {
+    std::mutex mutex;
+    std::unordered_set<void*> handles;
+};
+
+Orphans& orphans() {
+    static auto* const instance = new Orphans;  // never destroyed: threads may end after main has
+    return *instance;
+}
+
 struct Waker {
     using promise_type = WakerPromise;
-    Waker(std::coroutine_handle<WakerPromise> waker) noexcept : handle(waker) {}  // NOLINT: the return object
-    std::coroutine_handle<WakerPromise> handle;
+    Waker(WakerHandle waker) noexcept : handle(waker) {}  // NOLINT: the return object
+    WakerHandle handle;
 };
 
-struct MarkRunning {
+// Gives whether there is still a task to wake.
+struct Begin {
+    WakerPromise* promise = nullptr;
+    bool owned = false;
     [[nodiscard]] bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<WakerPromise> self) const noexcept {
-        self.promise().state.store(WakerPromise::running);
+    bool await_suspend(WakerHandle self) noexcept {
+        promise = &self.promise();
+        auto expected = WakerPromise::idle;
+        owned = promise->state.compare_exchange_strong(expected, WakerPromise::running);
+        if (!owned) {
+            const std::lock_guard lock(orphans().mutex);
+            orphans().handles.erase(self.address());
+        }
         return false;
     }
-    void await_resume() const noexcept {}
+    [[nodiscard]] WakerPromise* await_resume() const noexcept { return owned ? promise : nullptr; }
 };
 
-Waker wake_once(TaskBase& task) {
-    co_await MarkRunning{};
-    LoopCore& core = task.core();
-    if (thread_state.core == &core) {
-        task.wake();
+Waker wake_once(TaskBase&) {
+    WakerPromise* const mine = co_await Begin{};
+    if (mine == nullptr) co_return;
+    TaskBase* const task = mine->task;
+    if (thread_state.core == mine->core) {
+        task->wake();
     } else {
-        core.loop->call_soon_threadsafe([&task] { task.wake(); });
+        const auto wake = [task] { task->wake(); };
+        mine->door->post(std::make_shared<PostedCallOf<decltype(wake)>>(wake));
     }
 }
+
+WakerHandle own(std::coroutine_handle<> handle) noexcept { return WakerHandle::from_address(handle.address()); }
 
 }  // namespace
 
 ForeignWaker::ForeignWaker(TaskBase& task) : handle_(wake_once(task).handle) {}
 
+void ForeignWaker::retire() noexcept { own(std::exchange(handle_, nullptr)).destroy(); }
+
 ForeignWaker::~ForeignWaker() {
-    auto handle = std::coroutine_handle<WakerPromise>::from_address(handle_.address());
-    if (handle.promise().state.exchange(WakerPromise::orphaned) != WakerPromise::running) handle.destroy();
+    if (!handle_) return;
+    {
+        const std::lock_guard lock(orphans().mutex);
+        WakerPromise& promise = own(handle_).promise();
+        auto expected = WakerPromise::idle;
+        if (promise.state.compare_exchange_strong(expected, WakerPromise::orphaned)) {
+            orphans().handles.insert(handle_.address());
+            return;
+        }
+    }
+    if (own(handle_).promise().state.exchange(WakerPromise::orphaned) == WakerPromise::finished) own(handle_).destroy();
 }
 
 }  // namespace coaio::detail

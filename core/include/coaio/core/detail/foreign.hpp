@@ -5,7 +5,7 @@
 
 #include <concepts>
 #include <coroutine>
-#include <memory>
+#include <optional>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -33,9 +33,12 @@ public:
     explicit ForeignWaker(TaskBase& task);
     ForeignWaker(const ForeignWaker&) = delete;
     ForeignWaker& operator=(const ForeignWaker&) = delete;
+    /// Whoever has the handle may resume it later all the same, to no effect.
     ~ForeignWaker();
 
     [[nodiscard]] std::coroutine_handle<> handle() const noexcept { return handle_; }
+    /// Nobody has the handle any more.
+    void retire() noexcept;
 
 private:
     std::coroutine_handle<> handle_;
@@ -72,7 +75,7 @@ public:
     bool await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
         self.promise().location = location;
         task_ = thread_state.task;
-        waker_ = std::make_unique<ForeignWaker>(*task_);
+        waker_.emplace(*task_);
         using Result = decltype(operand_.awaiter.await_suspend(waker_->handle()));
         task_->suspend(*this, self.promise());
         bool stays = true;
@@ -87,10 +90,12 @@ public:
             }
         } catch (...) {
             task_->unhang();
+            waker_->retire();
             throw;
         }
         if (!stays) {
             task_->unhang();
+            waker_->retire();
             task_ = nullptr;
         }
         return stays;
@@ -108,7 +113,7 @@ public:
 private:
     ForeignOperand<A> operand_;
     TaskBase* task_ = nullptr;
-    std::unique_ptr<ForeignWaker> waker_;
+    std::optional<ForeignWaker> waker_;
 };
 
 }  // namespace coaio::detail
