@@ -5,12 +5,14 @@
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <source_location>
 #include <utility>
 #include <vector>
 
@@ -93,6 +95,9 @@ private:
         }
         void expire() {
             expired = true;
+            wake_all();
+        }
+        void wake_all() {
             for (auto& waiter : waiters) {
                 if (!waiter.done()) waiter.set_result();
             }
@@ -137,7 +142,7 @@ private:
         }
         H handle = std::move(state->finished.front());
         state->finished.pop_front();
-        ++state->given;
+        if (++state->given == state->count) state->wake_all();  // nothing is left for them
         co_return std::optional<H>(std::move(handle));
     }
 
@@ -150,18 +155,22 @@ private:
     std::shared_ptr<State> state_;
 };
 
-/// Gives what is done as it is done. Takes a range of tasks, futures or coroutines of one type; coroutines start now.
+/// Gives what is done as it is done. Takes a range of tasks, futures or coroutines of one type; coroutines start now,
+/// and a handle that is there twice counts once.
 template <std::ranges::input_range R>
     requires Awaitable<std::ranges::range_value_t<R>>
-[[nodiscard]] auto as_completed(R&& awaitables, std::optional<Duration> timeout = std::nullopt) {
+[[nodiscard]] auto as_completed(R&& awaitables, std::optional<Duration> timeout = std::nullopt,
+                                std::source_location where = std::source_location::current()) {
     using A = std::ranges::range_value_t<R>;
     using H = decltype(ensure_future(std::declval<A>()));
     std::vector<H> handles;
     for (auto&& each : awaitables) {
         if constexpr (detail::IsCoro<A>::value) {
-            handles.push_back(ensure_future(std::move(each)));
+            handles.push_back(ensure_future(std::move(each), where));
         } else {
-            handles.push_back(ensure_future(each));
+            H handle = ensure_future(each, where);
+            const bool seen = std::ranges::any_of(handles, [&](const H& one) { return one.same_as(handle); });
+            if (!seen) handles.push_back(std::move(handle));
         }
     }
     return AsCompleted<H>(std::move(handles), timeout);

@@ -6,6 +6,7 @@
 #include <coaio/core/outcome.hpp>
 
 #include <ranges>
+#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -28,13 +29,13 @@ inline constexpr ReturnExceptions return_exceptions{};
 ///     auto [user, orders] = co_await coaio::gather(load_user(id), load_orders(id));
 template <Awaitable... A>
 [[nodiscard]] auto gather(A&&... awaitables) {
-    return detail::make_gather<detail::GatherTuple<false, A...>>(ensure_future(std::forward<A>(awaitables))...);
+    return detail::make_gather<detail::GatherTuple<false, A...>>(detail::start_child(std::forward<A>(awaitables))...);
 }
 
 /// The same, but waits for all and never fails: a tuple of `Outcome`s.
 template <Awaitable... A>
 [[nodiscard]] auto gather(ReturnExceptions, A&&... awaitables) {
-    return detail::make_gather<detail::GatherTuple<true, A...>>(ensure_future(std::forward<A>(awaitables))...);
+    return detail::make_gather<detail::GatherTuple<true, A...>>(detail::start_child(std::forward<A>(awaitables))...);
 }
 
 /// The same for a range of awaitables of one type: a vector of the values in order.
@@ -43,14 +44,15 @@ template <Awaitable... A>
 ///     std::vector<Page> pages = co_await coaio::gather(std::move(fetches));
 template <std::ranges::input_range R>
     requires Awaitable<std::ranges::range_value_t<R>>
-[[nodiscard]] auto gather(R&& awaitables) {
-    return detail::make_range_gather<false>(std::forward<R>(awaitables));
+[[nodiscard]] auto gather(R&& awaitables, std::source_location where = std::source_location::current()) {
+    return detail::make_range_gather<false>(std::forward<R>(awaitables), where);
 }
 
 template <std::ranges::input_range R>
     requires Awaitable<std::ranges::range_value_t<R>>
-[[nodiscard]] auto gather(ReturnExceptions, R&& awaitables) {
-    return detail::make_range_gather<true>(std::forward<R>(awaitables));
+[[nodiscard]] auto gather(ReturnExceptions, R&& awaitables,
+                          std::source_location where = std::source_location::current()) {
+    return detail::make_range_gather<true>(std::forward<R>(awaitables), where);
 }
 
 }  // namespace coaio

@@ -4,6 +4,7 @@
 #include <coaio/core/detail/shield_state.hpp>
 #include <coaio/core/ensure_future.hpp>
 
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -17,9 +18,9 @@ namespace coaio {
 ///
 ///     co_await coaio::shield(save(report));
 template <Awaitable A>
-[[nodiscard]] auto shield(A&& awaitable) {
+[[nodiscard]] auto shield(A&& awaitable, std::source_location where = std::source_location::current()) {
     using T = detail::Awaited<A>;
-    auto inner = ensure_future(std::forward<A>(awaitable));
+    auto inner = ensure_future(std::forward<A>(awaitable), where);
     if (inner.done()) return Future<T>(inner.state());
     const detail::Ref<detail::FutureBase> state(
         new detail::ShieldState<T, !std::is_lvalue_reference_v<A>>(inner.state()));

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 #include <ranges>
+#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -50,15 +51,19 @@ private:
     bool cancel_requested_ = false;
 };
 
-/// The value of a done child: moved out of what nobody else holds a name for, copied out of a named handle.
+/// The value of a done child: moved out of what was given up, which then has it no more; copied out of a named handle.
 template <class T, bool Move>
 [[nodiscard]] Regular<T> child_value(FutureBase& child) {
     auto& slot = *static_cast<Slot<T>*>(child.slot_address());
     if constexpr (std::is_void_v<T>) {
         return {};
     } else if constexpr (Move) {
-        child.require_value();
-        return std::move(slot.get());
+        child.mark_taken();
+        struct Destroy {
+            Slot<T>& slot;
+            ~Destroy() { slot.destroy(); }
+        } const destroy{slot};
+        return slot.take();
     } else {
         static_assert(std::is_copy_constructible_v<T>,
                       "the value of a named task is copied, as others may await it too: give up the handle with "
@@ -120,6 +125,17 @@ private:
     [[nodiscard]] bool wants_exceptions() const noexcept override { return Exceptions; }
 };
 
+/// A coroutine that becomes a task among others: its spawn site is its own definition, as the call's line cannot be had.
+template <class A>
+[[nodiscard]] auto start_child(A&& awaitable) {
+    if constexpr (IsCoro<A>::value) {
+        const std::source_location where = awaitable.peek().location;
+        return ensure_future(std::forward<A>(awaitable), where);
+    } else {
+        return ensure_future(std::forward<A>(awaitable));
+    }
+}
+
 template <class State, class... Handles>
 [[nodiscard]] Future<typename State::Value> make_gather(Handles... handles) {
     const Ref<FutureBase> state(new State(require_core()));
@@ -131,7 +147,7 @@ template <class State, class... Handles>
 }
 
 template <bool Exceptions, class R>
-[[nodiscard]] auto make_range_gather(R&& awaitables) {
+[[nodiscard]] auto make_range_gather(R&& awaitables, std::source_location where) {
     using Element = std::ranges::range_reference_t<R>;
     using A = std::ranges::range_value_t<R>;
     // A named vector of tasks keeps its tasks' values; one that is given up, or a range of temporaries, does not.
@@ -141,9 +157,9 @@ template <bool Exceptions, class R>
     std::vector<Ref<FutureBase>> children;
     for (auto&& each : awaitables) {
         if constexpr (move || IsCoro<A>::value) {
-            children.push_back(ensure_future(std::move(each)).state());
+            children.push_back(ensure_future(std::move(each), where).state());
         } else {
-            children.push_back(ensure_future(each).state());
+            children.push_back(ensure_future(each, where).state());
         }
     }
     static_cast<State&>(*state).start(std::move(children));
