@@ -106,7 +106,10 @@ private:
 
     void write_stack(const TaskBase& task, const std::string& indent) {
         std::vector<const PromiseBase*> stack;
-        for (const PromiseBase* frame = task.leaf_frame(); frame != nullptr; frame = frame->parent) {
+        // A task that runs hangs nowhere: the frame at which it hung last may be gone.
+        const bool running = detail::thread_state.task == &task;
+        for (const PromiseBase* frame = running ? task.root() : task.leaf_frame(); frame != nullptr;
+             frame = frame->parent) {
             stack.push_back(frame);
         }
         for (auto frame = stack.rbegin(); frame != stack.rend(); ++frame) {
@@ -139,12 +142,9 @@ private:
 
 }  // namespace
 
-std::string dump_tasks() { return TreeWriter(detail::require_core()).write(); }
+namespace detail {
 
-std::string dump_tasks(AllLoops) { return detail::dump_every_loop(); }
-
-std::string AnyTask::repr() const {
-    const TaskBase& task = *state_;
+std::string describe_task(const TaskBase& task, const std::string& result) {
     std::string text = "<Task ";
     switch (task.status()) {
     case FutureStatus::pending: text += task.bottom_requests() != 0 ? "cancelling" : "pending"; break;
@@ -152,20 +152,31 @@ std::string AnyTask::repr() const {
     case FutureStatus::finished:
     case FutureStatus::failed: text += "finished"; break;
     }
-    text += " name='" + task.name() + "' coro=<" + detail::function_name(task.definition()) + "()";
+    text += " name='" + task.name() + "' coro=<" + function_name(task.definition()) + "()";
     if (!task.done()) {
-        const PromiseBase* frame = task.leaf_frame();
-        while (frame->parent != nullptr) frame = frame->parent;
-        text += " running at " + site(frame->location);
+        text += " running at " + site(task.root()->location);
     } else {
         text += " done, defined at " + site(task.definition());
     }
     text += ">";
-    if (task.status() == FutureStatus::failed) {
-        text += " exception=" + describe_exception(task.stored_exception());
-    }
+    if (task.status() == FutureStatus::failed) text += " exception=" + describe_exception(task.stored_exception());
+    if (!result.empty()) text += " result=" + result;
     return text + ">";
 }
+
+std::string show(double number) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.15g", number);
+    return text;
+}
+
+std::string show(std::string_view text) { return "'" + std::string(text) + "'"; }
+
+}  // namespace detail
+
+std::string dump_tasks() { return TreeWriter(detail::require_core()).write(); }
+
+std::string dump_tasks(AllLoops) { return detail::dump_every_loop(); }
 
 std::optional<AnyTask> current_task() {
     static_cast<void>(detail::require_core());

@@ -3,6 +3,8 @@
 
 #include <coaio/core/detail/context_node.hpp>
 #include <coaio/core/detail/done_callback.hpp>
+#include <coaio/core/detail/location.hpp>
+#include <coaio/core/detail/task_state.hpp>
 #include <coaio/core/dump.hpp>
 
 #include "loop_impl.hpp"
@@ -12,6 +14,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string_view>
 #include <utility>
 
 namespace coaio {
@@ -23,6 +29,11 @@ constexpr std::uint32_t turns_between_polls = 32;
 
 // So that one task whose peer is always quicker than it cannot keep the others waiting.
 constexpr std::uint32_t io_operations_per_step = 32;
+
+bool debug_by_environment() {
+    const char* const value = std::getenv("COAIO_DEBUG");
+    return value != nullptr && *value != '\0' && std::string_view(value) != "0";
+}
 
 }  // namespace
 
@@ -39,6 +50,7 @@ Loop& get_running_loop() { return *detail::require_core().loop; }
 
 Loop::Loop() : impl_(std::make_unique<Impl>()), core_(impl_.get()) {
     impl_->loop = this;
+    impl_->debug = debug_by_environment();
     impl_->poller = detail::make_epoll_poller(*impl_);
     impl_->mailbox = std::make_shared<detail::Mailbox>(*impl_->poller);
     impl_->now = impl_->read_clock();
@@ -158,14 +170,38 @@ void Loop::Impl::wait_for_work() {
 
 void Loop::Impl::run_entry(detail::Entry entry) noexcept {
     if (!entry) return;  // taken out while it was queued
-    const std::int64_t before = debug ? read_clock() : 0;
     io_budget = io_operations_per_step;
-    if (entry.is_task()) {
+    if (debug) [[unlikely]] {
+        run_timed(entry);
+    } else if (entry.is_task()) {
         entry.task()->step();
     } else {
         entry.runnable()->run();
     }
-    if (debug) longest_step = std::max(longest_step, read_clock() - before);
+}
+
+void Loop::Impl::run_timed(detail::Entry entry) noexcept {
+    const detail::Ref<detail::TaskBase> task(entry.is_task() ? entry.task() : nullptr);
+    const std::int64_t before = read_clock();
+    if (task) {
+        task->step();
+    } else {
+        entry.runnable()->run();
+    }
+    const std::int64_t took = read_clock() - before;
+    longest_step = std::max(longest_step, took);
+    if (took < slow_step) return;
+    try {
+        char seconds[32];
+        std::snprintf(seconds, sizeof seconds, "%.3f s", static_cast<double>(took) / 1e9);
+        std::string who = "a callback";
+        if (task) {
+            const auto* const frame = task->leaf_frame();
+            who = task->name() + " (" + detail::describe_location(frame ? frame->location : task->definition()) + ")";
+        }
+        report(who + " kept the event loop busy for " + seconds, nullptr, task.get());
+    } catch (const std::bad_alloc&) {  // the run matters more than the report
+    }
 }
 
 void Loop::Impl::shuffle_ready() {
@@ -192,39 +228,53 @@ void Loop::post(std::shared_ptr<detail::Posted> item) {
 
 void Loop::run_until_done(detail::FutureBase& future) {
     check_usable();
-    const Future<> watch{detail::Ref<detail::FutureBase>(&future)};
-    bool finished = future.done();
-    if (finished) stop();
-    // Taken out again also when the run ends by an exception, so that the future's end does not stop a later run.
+    const Future<> watched{detail::Ref<detail::FutureBase>(&future)};
+    // Shared with the callback, which may still be queued when the run ends by an exception: it must not stop a later
+    // run then.
     struct Watch {
+        bool waiting = true;
+        bool finished = false;
+    };
+    const auto watch = std::make_shared<Watch>();
+    struct Registration {
         const Future<>& future;
+        Watch& watch;
         DoneCallbackToken token;
-        ~Watch() { future.remove_done_callback(token); }
-    } const registration{watch,
-                         finished ? DoneCallbackToken() : watch.add_done_callback([this, &finished](const auto&) {
-                             finished = true;
+        ~Registration() {
+            watch.waiting = false;
+            future.remove_done_callback(token);
+        }
+    } const registration{watched, *watch, watched.add_done_callback([this, watch](const auto&) {
+                             if (!watch->waiting) return;
+                             watch->finished = true;
                              stop();
                          })};
     run_forever();
-    if (!finished) throw RuntimeError("the event loop was stopped before the future was done");
+    if (!watch->finished) throw RuntimeError("the event loop was stopped before the future was done");
 }
 
 void Loop::close() {
     if (impl_->running) throw RuntimeError("a running event loop cannot be closed: stop it first");
     if (impl_->closed) return;
     const detail::CoreGuard guard(*impl_);
-    while (impl_->tasks != nullptr) impl_->tasks->abandon();
-    while (!impl_->ready.empty()) {
-        const detail::Entry entry = impl_->ready.pop();
-        if (entry && !entry.is_task()) entry.runnable()->discard();
-    }
-    while (!impl_->timers.empty()) {
-        detail::Timer& timer = impl_->timers.pop();
-        const detail::Entry target = timer.target();
+    impl_->drop_inside();
+    impl_->drop_outside();
+    impl_->drop_inside();
+    impl_->closed = true;
+}
+
+// Until nothing is left: what is destroyed may still schedule something.
+void Loop::Impl::drop_inside() {
+    while (tasks != nullptr || !ready.empty() || !timers.empty()) {
+        while (tasks != nullptr) tasks->abandon();
+        while (!ready.empty()) {
+            const detail::Entry entry = ready.pop();
+            if (entry && !entry.is_task()) entry.runnable()->discard();
+        }
+        if (timers.empty()) continue;
+        const detail::Entry target = timers.pop().target();
         if (!target.is_task()) target.runnable()->discard();
     }
-    impl_->drop_outside();
-    impl_->closed = true;
 }
 
 // What comes from outside finds a closed door; what is on its way there is forgotten.
@@ -260,6 +310,9 @@ void Loop::call_exception_handler(const ExceptionContext& context) {
 void Loop::default_exception_handler(const ExceptionContext& context) const noexcept {
     detail::report_without_loop(context.message, context.exception);
 }
+
+void Loop::set_slow_step_limit(Duration limit) noexcept { impl_->slow_step = limit.count(); }
+Duration Loop::slow_step_limit() const noexcept { return Duration(impl_->slow_step); }
 
 LoopStats Loop::stats() const noexcept {
     LoopStats stats;

@@ -5,8 +5,10 @@
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <limits>
 #include <typeinfo>
 
 namespace coaio::detail {
@@ -24,7 +26,10 @@ void LoopCore::schedule(Entry entry) noexcept {
     }
 }
 
-void LoopCore::arm(Timer& timer, std::int64_t when) { timers.insert(when, timer); }
+// The greatest number is kept for "no timer".
+void LoopCore::arm(Timer& timer, std::int64_t when) {
+    timers.insert(std::min(when, std::numeric_limits<std::int64_t>::max() - 1), timer);
+}
 
 void LoopCore::arm_now(Timer& timer) {
     timer.place_ = Timer::Place::ready;

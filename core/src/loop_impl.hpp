@@ -31,6 +31,7 @@ struct Loop::Impl : detail::LoopCore {
     std::uint64_t turns = 0;
     std::uint32_t turns_since_poll = 0;
     std::int64_t longest_step = 0;
+    std::int64_t slow_step = 100'000'000;
 
     /// Set: time stands still but for jumps to the next timer, and the order of ready tasks is drawn from `random`.
     bool virtual_time = false;
@@ -56,9 +57,11 @@ struct Loop::Impl : detail::LoopCore {
     void turn();
     void wait_for_work();
     void take_posted();
+    void drop_inside();
     void drop_outside();
     void shuffle_ready();
     void run_entry(detail::Entry entry) noexcept;
+    void run_timed(detail::Entry entry) noexcept;
 };
 
 }  // namespace coaio

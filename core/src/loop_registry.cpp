@@ -3,6 +3,7 @@
 
 #include <coaio/core/detail/thread_state.hpp>
 #include <coaio/core/dump.hpp>
+#include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 
 #include <algorithm>
@@ -56,7 +57,11 @@ std::string dump_every_loop() {
             }
             const auto promise = std::make_shared<std::promise<std::string>>();
             answer.pending = promise->get_future();
-            loop->call_soon_threadsafe([promise] { promise->set_value(dump_tasks()); });
+            try {
+                loop->call_soon_threadsafe([promise] { promise->set_value(dump_tasks()); });
+            } catch (const RuntimeError&) {
+                promise->set_value("(closed)\n");
+            }
         }
     }
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);

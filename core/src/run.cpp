@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/run.hpp>
 
+#include <coaio/core/detail/generators.hpp>
+#include <coaio/core/detail/signals.hpp>
 #include <coaio/core/error.hpp>
-#include <coaio/core/wait.hpp>
 
 #include "run_cleanup.hpp"
 
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -15,20 +17,17 @@ namespace coaio {
 
 namespace {
 
-bool debug_by_environment() {
-    const char* const value = std::getenv("COAIO_DEBUG");
-    return value != nullptr && *value != '\0' && std::string_view(value) != "0";
-}
-
 // One round: what a left-over task starts while it is being cancelled is dropped and reported when the loop closes.
-Coro<> cancel_leftovers(std::vector<AnyTask> tasks) {
+void cancel_leftovers(Loop& loop, const std::vector<AnyTask>& tasks) {
     for (const AnyTask& task : tasks) task.cancel();
-    if (tasks.empty()) co_return;
-    static_cast<void>(co_await wait(tasks));
+    for (const AnyTask& task : tasks) {
+        if (!task.done()) loop.run_until_done(*task.state());
+    }
+    const detail::CoreGuard guard(loop.core());
     for (const AnyTask& task : tasks) {
         if (task.state()->status() != detail::FutureStatus::failed) continue;
         task.state()->mark_retrieved();
-        get_running_loop().call_exception_handler(
+        loop.call_exception_handler(
             {.message = "a task failed while run() was shutting down: " + task.name(),
              .exception = task.state()->stored_exception(),
              .future = task.state().get()});
@@ -60,12 +59,25 @@ Loop& Runner::get_loop() {
     if (closed_) throw RuntimeError("this Runner is closed");
     if (!loop_) {
         loop_ = std::make_unique<Loop>();
-        loop_->set_debug(options_.debug.value_or(debug_by_environment()));
+        if (options_.debug) loop_->set_debug(*options_.debug);
     }
     return *loop_;
 }
 
-void Runner::drive(const AnyTask& task) { loop_->run_until_done(*task.state()); }
+void Runner::drive(const AnyTask& task) {
+    int interrupts = 0;
+    std::optional<detail::SignalWatch> watch;
+    if (detail::signal_is_free(SIGINT)) {
+        const auto interrupted = [&interrupts, &task] {
+            if (++interrupts > 1 || task.done()) throw KeyboardInterrupt();
+            task.cancel();
+        };
+        watch.emplace(*loop_, SIGINT, interrupted, true);
+    }
+    loop_->run_until_done(*task.state());
+    // The cancellation that ended it was the signal's, and nobody else's.
+    if (interrupts > 0 && task.cancelled() && task.uncancel() == 0) throw KeyboardInterrupt();
+}
 
 void Runner::close() {
     if (closed_) return;
@@ -78,9 +90,10 @@ void Runner::close() {
 
 namespace detail {
 
-void clean_up_after_run(Loop& loop, Duration) {
-    auto left = leftovers(loop);
-    if (!left.empty()) loop.run_until_complete(cancel_leftovers(std::move(left)));
+void clean_up_after_run(Loop& loop, Duration executor_timeout) {
+    cancel_leftovers(loop, leftovers(loop));
+    loop.run_until_complete(shutdown_generators());
+    loop.run_until_complete(loop.shutdown_default_executor(executor_timeout));
 }
 
 void die_of_interrupt() {

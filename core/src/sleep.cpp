@@ -4,16 +4,12 @@
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/loop.hpp>
 
-#include <limits>
-
 namespace coaio::detail {
 
 void SleepAwaiter::arm() {
     LoopCore& core = *thread_state.core;
     task_ = thread_state.task;
-    const std::int64_t now = core.loop->time().time_since_epoch().count();
-    const std::int64_t far = std::numeric_limits<std::int64_t>::max() - 1;
-    core.arm(timer_, delay_.count() < far - now ? now + delay_.count() : far);
+    core.arm(timer_, later(core.loop->time(), delay_).time_since_epoch().count());
 }
 
 bool SleepAwaiter::cancel(CancelMessage message) noexcept {

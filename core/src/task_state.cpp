@@ -48,6 +48,8 @@ void TaskBase::step() noexcept {
     started_ = true;
     std::coroutine_handle<> next = leaf_frame_->handle();
     do {
+        // What runs now is the innermost coroutine, also for who looks at the task meanwhile.
+        leaf_frame_ = &std::coroutine_handle<PromiseBase>::from_address(next.address()).promise();
         thread_state.next = nullptr;
         next.resume();
         next = thread_state.next;
@@ -89,8 +91,8 @@ void TaskBase::end(FutureStatus status, std::exception_ptr exception) noexcept {
 }
 
 void TaskBase::abandon() noexcept {
-    if (started_) core_->report("Task was destroyed but it is pending: " + subject(), nullptr, this);
-    if (leaf_ != nullptr) leaf_ = nullptr;
+    core_->report("Task was destroyed but it is pending: " + subject(), nullptr, this);
+    leaf_ = nullptr;
     if (root_ != nullptr) std::exchange(root_, nullptr)->handle().destroy();
     end(FutureStatus::cancelled, std::make_exception_ptr(CancelledError("the loop was closed")));
 }

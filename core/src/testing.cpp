@@ -41,8 +41,12 @@ void TestLoop::drive(coaio::detail::FutureBase& future) {
     } catch (...) {
         failure = std::current_exception();
     }
-    // A deadlock is shown as it was found; cleaning up afterwards must not hide it.
-    coaio::detail::clean_up_after_run(loop_, Duration(std::chrono::minutes(5)));
+    try {
+        coaio::detail::clean_up_after_run(loop_, Duration(std::chrono::minutes(5)));
+    } catch (...) {
+        // A deadlock is shown as it was found; cleaning up afterwards must not hide it.
+        if (!failure) failure = std::current_exception();
+    }
     if (failure) std::rethrow_exception(failure);
     if (reported_) std::rethrow_exception(std::exchange(reported_, nullptr));
 }

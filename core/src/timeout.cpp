@@ -45,6 +45,7 @@ void Timeout::reschedule(std::optional<TimePoint> when) {
 void Timeout::run() noexcept {
     timer_.fired();
     state_ = State::expiring;
+    if (!task_->cancel_due()) pending_at_entry_ = false;  // that one has been thrown meanwhile
     task_->cancel(*level_, nullptr);
 }
 

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,7 +66,7 @@ public:
     }
     /// Makes a task of `coro`, runs until it is done, and gives its result.
     template <class T>
-    T run_until_complete(Coro<T> coro);
+    T run_until_complete(Coro<T> coro, std::source_location where = std::source_location::current());
     /// The current turn is finished, then the run ends. Before a run: the run makes one turn.
     void stop() noexcept;
     [[nodiscard]] bool is_running() const noexcept;
@@ -84,7 +85,7 @@ public:
     /// Calls `function()` after `delay`, at the earliest; equal times in order of the calls.
     template <class F>
     TimerHandle call_later(Duration delay, F function) {
-        return call_at(time() + delay, std::move(function));
+        return call_at(detail::later(time(), delay), std::move(function));
     }
     template <class F>
     TimerHandle call_at(TimePoint when, F function) {
@@ -148,8 +149,14 @@ public:
     void call_exception_handler(const ExceptionContext& context);
     void default_exception_handler(const ExceptionContext& context) const noexcept;
 
+    /// In debug mode the exception handler also hears of coroutines that were never awaited and of steps that took
+    /// longer than `slow_step_limit()`, and use from another thread is refused. A new loop's mode is that of the
+    /// environment variable COAIO_DEBUG: on if it is set to anything but 0 or nothing.
     void set_debug(bool on) noexcept { core().debug = on; }
     [[nodiscard]] bool debug() const noexcept { return core().debug; }
+    /// 100 ms at first.
+    void set_slow_step_limit(Duration limit) noexcept;
+    [[nodiscard]] Duration slow_step_limit() const noexcept;
     [[nodiscard]] LoopStats stats() const noexcept;
 
     /// For the library.
@@ -190,6 +197,7 @@ private:
 
 template <class T>
 Task<T> Loop::create_task(Coro<T> coro, TaskOptions options, std::source_location where) {
+    check_usable();
     const detail::CoreGuard guard(core());
     return coaio::create_task(std::move(coro), options, where);
 }
@@ -211,8 +219,8 @@ Future<detail::JobResult<F>> Loop::run_in_executor(ThreadPoolExecutor& executor,
 }
 
 template <class T>
-T Loop::run_until_complete(Coro<T> coro) {
-    const Task<T> task = create_task(std::move(coro));
+T Loop::run_until_complete(Coro<T> coro, std::source_location where) {
+    const Task<T> task = create_task(std::move(coro), {}, where);
     run_until_done(*task.state());
     task.state()->throw_unless_finished();
     auto& slot = *static_cast<detail::Slot<T>*>(task.state()->slot_address());

@@ -70,7 +70,7 @@ template <class B>
 template <class B>
 Coro<ScopeBodyResult<B>> run_masked(B body, MaskOptions options) {
     const MaskGuard mask;
-    Timeout deadline(Clock::now() + options.deadline);
+    Timeout deadline(later(Clock::now(), options.deadline));
     Scope scope;
     try {
         if constexpr (std::is_void_v<ScopeBodyResult<B>>) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <type_traits>
 #include <utility>
 
 namespace coaio {
@@ -78,11 +79,15 @@ template <class T>
 T run(Coro<T> coro, RunOptions options = {}, std::source_location where = std::source_location::current()) {
     try {
         Runner runner(options);
-        struct Close {
-            Runner& runner;
-            ~Close() noexcept(false) { runner.close(); }
-        } const close{runner};
-        return runner.run(std::move(coro), where);
+        // A Runner that is left by an exception is closed by its destructor, which throws nothing.
+        if constexpr (std::is_void_v<T>) {
+            runner.run(std::move(coro), where);
+            runner.close();
+        } else {
+            T result = runner.run(std::move(coro), where);
+            runner.close();
+            return result;
+        }
     } catch (const KeyboardInterrupt&) {
         detail::die_of_interrupt();
     }

@@ -9,8 +9,24 @@
 #include <optional>
 #include <source_location>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
+
+namespace coaio::detail {
+
+[[nodiscard]] std::string describe_task(const TaskBase& task, const std::string& result);
+[[nodiscard]] std::string show(double number);
+[[nodiscard]] std::string show(std::string_view text);
+[[nodiscard]] inline std::string show(bool value) { return value ? "true" : "false"; }
+template <class T>
+    requires std::is_integral_v<T>
+[[nodiscard]] std::string show(T number) {
+    return std::to_string(number);
+}
+
+}  // namespace coaio::detail
 
 namespace coaio {
 
@@ -28,7 +44,7 @@ public:
     [[nodiscard]] std::exception_ptr exception() const { return state_->exception(); }
     [[nodiscard]] std::string name() const { return state_->name(); }
     void set_name(std::string name) const { state_->set_name(std::move(name)); }
-    [[nodiscard]] std::string repr() const;
+    [[nodiscard]] std::string repr() const { return detail::describe_task(*state_, {}); }
 
     friend bool operator==(const AnyTask& a, const AnyTask& b) noexcept { return a.state_.get() == b.state_.get(); }
     friend std::strong_ordering operator<=>(const AnyTask& a, const AnyTask& b) noexcept {
@@ -69,8 +85,17 @@ public:
 
     [[nodiscard]] std::string name() const { return task().name(); }
     void set_name(std::string name) const { task().set_name(std::move(name)); }
-    /// `<Task pending name='Task-1' coro=<execute() running at tour.cpp:12>>`.
-    [[nodiscard]] std::string repr() const { return AnyTask(*this).repr(); }
+    /// `<Task pending name='Task-1' coro=<execute() running at tour.cpp:12>>`; once it has finished with a number or a
+    /// text, that stands at the end: `result=1`.
+    [[nodiscard]] std::string repr() const {
+        std::string result;
+        if constexpr (std::is_arithmetic_v<T>) {
+            if (this->state()->has_value()) result = detail::show(this->result());
+        } else if constexpr (std::is_convertible_v<std::add_lvalue_reference_t<const T>, std::string_view>) {
+            if (this->state()->has_value()) result = detail::show(std::string_view(this->result()));
+        }
+        return detail::describe_task(task(), result);
+    }
 
     /// Calls `callback(task)` from the loop soon after it is done.
     template <class F>

@@ -34,4 +34,14 @@ concept FloatingDuration = requires {
 /// The nearest `Duration`, held to its range. Throws `ValueError` when `delay` is not a number.
 [[nodiscard]] Duration to_duration(std::chrono::duration<double> delay);
 
+namespace detail {
+
+/// `start + delay`, held to the clock's range: "for ever" is often said as the greatest duration there is.
+[[nodiscard]] constexpr TimePoint later(TimePoint start, Duration delay) noexcept {
+    if (delay > Duration::zero() && start > TimePoint::max() - delay) return TimePoint::max();
+    return start + delay;
+}
+
+}  // namespace detail
+
 }  // namespace coaio

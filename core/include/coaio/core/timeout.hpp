@@ -66,7 +66,7 @@ using BodyResult = Awaited<std::invoke_result_t<F&, Args...>>;
 
 template <class F>
 Coro<BodyResult<F, Timeout&>> run_with_deadline(std::optional<TimePoint> when, std::optional<Duration> delay, F body) {
-    Timeout scope(delay ? std::optional(Clock::now() + *delay) : when);
+    Timeout scope(delay ? std::optional(later(Clock::now(), *delay)) : when);
     try {
         if constexpr (std::is_void_v<BodyResult<F, Timeout&>>) {
             co_await body(scope);
@@ -91,7 +91,11 @@ Coro<Awaited<A>> await_with_deadline(A awaitable, Duration delay) {
         auto future = ensure_future(std::forward<A>(awaitable));
         if (!future.done()) {
             co_await cancel_and_wait(future.state());
-            if (future.cancelled()) throw TimeoutError();
+            // A gather is not cancelled itself, it fails with its child's CancelledError.
+            if (future.cancelled() || is_cancellation(future.state()->stored_exception())) {
+                future.state()->mark_retrieved();
+                throw TimeoutError();
+            }
         }
         if constexpr (std::is_lvalue_reference_v<A>) {
             co_return future.result();
@@ -99,7 +103,7 @@ Coro<Awaited<A>> await_with_deadline(A awaitable, Duration delay) {
             co_return co_await std::move(future);
         }
     }
-    Timeout scope(Clock::now() + delay);
+    Timeout scope(later(Clock::now(), delay));
     try {
         if constexpr (std::is_void_v<Awaited<A>>) {
             co_await std::forward<A>(awaitable);
