@@ -7,7 +7,10 @@
 namespace coaio::detail {
 
 bool FutureBase::cancel(CancelMessage message) noexcept {
-    if (done()) return false;
+    if (done()) {
+        retrieved_ = true;  // whoever cancels it does not want to hear of its failure
+        return false;
+    }
     finish(FutureStatus::cancelled,
            std::make_exception_ptr(message != nullptr ? CancelledError(*message) : CancelledError()));
     return true;

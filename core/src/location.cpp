@@ -52,16 +52,27 @@ std::string_view bare_name(std::string_view signature) {
 
 }  // namespace
 
+namespace {
+
+std::string without_anonymous(std::string name) {
+    for (const std::string_view part : {"(anonymous namespace)::", "{anonymous}::"}) {
+        for (auto at = name.find(part); at != std::string::npos; at = name.find(part)) name.erase(at, part.size());
+    }
+    return name;
+}
+
+}  // namespace
+
 std::string function_name(const std::source_location& location) {
     std::string_view name = location.function_name();
     // gcc names a coroutine's body `void f(f()::_Z1fv.Frame*)`: the mangled name before `.Frame` is the function's own.
     if (const auto frame = name.find(".Frame*)"); frame != std::string_view::npos) {
         if (const auto symbol = name.rfind("_Z", frame); symbol != std::string_view::npos) {
             const std::string whole = demangle(std::string(name.substr(symbol, frame - symbol)));
-            return std::string(bare_name(whole));
+            return without_anonymous(std::string(bare_name(whole)));
         }
     }
-    return std::string(bare_name(name));
+    return without_anonymous(std::string(bare_name(name)));
 }
 
 std::string describe_location(const std::source_location& location) {
