@@ -10,6 +10,7 @@ BadRequest::~BadRequest() = default;
 HeaderError::~HeaderError() = default;
 UrlError::~UrlError() = default;
 ContentCodingError::~ContentCodingError() = default;
+TooManyRedirects::~TooManyRedirects() = default;
 
 ProtocolError::ProtocolError(int status, const std::string& what) : HttpError(what), status_(status) {}
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/http/request.hpp>
 
+#include "body_source.hpp"
 #include "request_access.hpp"
 #include "text.hpp"
 
@@ -55,6 +56,18 @@ std::string_view Request::param_text(std::string_view name) const {
     throw ValueError("the route " + std::string(route_) + " has no parameter {" + std::string(name) + "}");
 }
 
+Coro<std::string_view> Request::read_some() { return source().read_some(); }
+
+Coro<std::string> Request::body() { return read_whole(&source()); }
+
+std::optional<std::uint64_t> Request::content_length() const noexcept { return source().length(); }
+
+void Request::set_body_limit(std::uint64_t bytes) noexcept { source().set_limit(bytes); }
+
+const Headers& Request::trailers() const noexcept { return source().trailers(); }
+
+BodySource& Request::source() const noexcept { return source_ != nullptr ? *source_ : NoBody::instance(); }
+
 namespace detail {
 
 void RequestAccess::assign(Request& request, const MessageHead& head) {
@@ -65,6 +78,7 @@ void RequestAccess::assign(Request& request, const MessageHead& head) {
     request.route_ = {};
     request.authority_ = {};
     request.params_.items.clear();
+    request.id_.clear();
 
     auto rest = head.target;
     if (head.form == TargetForm::authority) {

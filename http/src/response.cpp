@@ -80,6 +80,19 @@ Response Response::problem(Status status, std::string_view detail, std::string_v
     return Response(status, std::move(body), "application/problem+json");
 }
 
+Response Response::make_stream(std::string_view content_type, StreamBody body, std::optional<std::uint64_t> length) {
+    Response response;
+    if (!content_type.empty()) response.headers_.add("Content-Type", content_type);
+    response.stream_ = std::move(body);
+    response.stream_length_ = length;
+    return response;
+}
+
+std::optional<std::uint64_t> Response::length() const noexcept {
+    if (is_stream()) return stream_length_;
+    return body_.size();
+}
+
 Response& Response::status(Status status) & noexcept {
     status_ = status;
     return *this;
@@ -98,6 +111,7 @@ Response& Response::cookie(const SetCookie& cookie) & {
 Response& Response::body(std::string body) & noexcept {
     recycle();
     body_ = std::move(body);
+    stream_ = {};
     return *this;
 }
 

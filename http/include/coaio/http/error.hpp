@@ -14,6 +14,7 @@
 /// | the request asks for something that the handler cannot give | `BadRequest` |
 /// | you built a message that must not be sent | `HeaderError` |
 /// | a text is not a URL | `UrlError` |
+/// | redirects without end | `TooManyRedirects` |
 /// | a compressed body is broken, cut off, or too large | `ContentCodingError` |
 namespace coaio::http {
 
@@ -76,6 +77,13 @@ class ContentCodingError : public HttpError {
 public:
     using HttpError::HttpError;
     ~ContentCodingError() override;
+};
+
+/// A chain of redirects that did not end within the limit.
+class TooManyRedirects : public HttpError {
+public:
+    using HttpError::HttpError;
+    ~TooManyRedirects() override;
 };
 
 }  // namespace coaio::http

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <coaio/core/coro.hpp>
+#include <coaio/http/body.hpp>
+#include <coaio/http/detail/json_default.hpp>
+#include <coaio/http/error.hpp>
 #include <coaio/http/headers.hpp>
 #include <coaio/http/url.hpp>
 
@@ -14,6 +17,10 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+namespace coaio::net {
+class Address;
+}
 
 namespace coaio::http {
 
@@ -101,17 +108,58 @@ public:
     /// The pattern of the route, such as "/users/{id}"; empty if there is none.
     [[nodiscard]] std::string_view route() const noexcept { return route_; }
 
+    /// The next piece of the body as it comes, good until the next read; empty at the end. A client that waits for
+    /// `100 Continue` gets it at the first read.
+    /// Errors: `LimitError` past the limit (413), or when the body takes too long (408); `ProtocolError` when it is
+    /// broken (400) or the client ended early. Let them pass: they become the answer.
+    [[nodiscard]] Coro<std::string_view> read_some();
+    /// All that is left of the body.
+    [[nodiscard]] Coro<std::string> body();
+    /// The same, for what is text; the charset is not converted.
+    [[nodiscard]] Coro<std::string> text() { return body(); }
+    /// The body as JSON; `BadRequest` where it is none. Needs <nlohmann/json.hpp>.
+    template <class Json COAIO_HTTP_JSON>
+    [[nodiscard]] Coro<Json> json() {
+        return json_of<Json>(body());
+    }
+    /// The length of the body where the client announced it; 0 where there is none.
+    [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;
+    /// In place of the server's limit, before the body is read.
+    void set_body_limit(std::uint64_t bytes) noexcept;
+    /// What came behind the last chunk of the body, once that has been read to its end.
+    [[nodiscard]] const Headers& trailers() const noexcept;
+
+    /// Who asks; null where it has no address, as over memory. Needs <coaio/net/address.hpp>.
+    [[nodiscard]] const net::Address* peer() const noexcept { return peer_; }
+    /// Of a connection with TLS.
+    [[nodiscard]] bool is_secure() const noexcept { return secure_; }
+    /// What `access_log` calls this request; empty without it.
+    [[nodiscard]] const std::string& id() const noexcept { return id_; }
+
 private:
     friend struct detail::RequestAccess;
 
+    template <class Json>
+    static Coro<Json> json_of(Coro<std::string> reading) {
+        const std::string text = co_await std::move(reading);
+        Json value = Json::parse(text, nullptr, false);
+        if (value.is_discarded()) throw BadRequest("the body is not valid JSON");
+        co_return value;
+    }
+
+    [[nodiscard]] detail::BodySource& source() const noexcept;
     [[nodiscard]] std::optional<std::string> query_text(std::string_view name) const;
     [[nodiscard]] std::string_view param_text(std::string_view name) const;
 
     std::string_view method_, target_, path_, query_, authority_, route_;
     const Headers* headers_;
+    detail::BodySource* source_ = nullptr;
+    const net::Address* peer_ = nullptr;
+    std::string id_;
     detail::PathParams params_;
     std::size_t route_index_ = 0;
     int minor_ = 1;
+    bool secure_ = false;
     std::uint8_t route_outcome_ = 0;
 };
 

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/closure.hpp>
+#include <coaio/http/body.hpp>
 #include <coaio/http/cookie.hpp>
+#include <coaio/http/detail/json_default.hpp>
 #include <coaio/http/headers.hpp>
 #include <coaio/http/status.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
-#if __has_include(<nlohmann/json_fwd.hpp>)
-#include <nlohmann/json_fwd.hpp>
-#define COAIO_HTTP_JSON = nlohmann::json
-#else
-#define COAIO_HTTP_JSON
-#endif
-
 namespace coaio::http {
+
+namespace detail {
+struct ResponseAccess;
+}
 
 /// What a handler answers: status, headers, body.
 /// The length, the framing, `Date` and `Connection` are the server's to write. A body that fits into memory used before
@@ -62,10 +65,23 @@ public:
     [[nodiscard]] static Response problem(Status status, std::string_view detail = {}, std::string_view title = {},
                                           std::string_view type = {});
 
+    /// A body that `write(BodyWriter&)` produces as the client takes it, after the handler has returned and while its
+    /// request still lives. Chunked unless its length is given. Not run for HEAD.
+    template <class F>
+        requires std::is_invocable_r_v<Coro<>, std::decay_t<F>&, BodyWriter&>
+    [[nodiscard]] static Response stream(std::string_view content_type, F&& write,
+                                         std::optional<std::uint64_t> length = std::nullopt) {
+        COAIO_CHECK_BODY(F);
+        return make_stream(content_type, detail::StreamBody(std::forward<F>(write)), length);
+    }
+
     [[nodiscard]] Status status() const noexcept { return status_; }
     [[nodiscard]] Headers& headers() noexcept { return headers_; }
     [[nodiscard]] const Headers& headers() const noexcept { return headers_; }
     [[nodiscard]] const std::string& body() const noexcept { return body_; }
+    [[nodiscard]] bool is_stream() const noexcept { return static_cast<bool>(stream_); }
+    /// The length of the body; none where it is not known.
+    [[nodiscard]] std::optional<std::uint64_t> length() const noexcept;
 
     Response& status(Status status) & noexcept;
     Response&& status(Status status) && noexcept { return std::move(this->status(status)); }
@@ -78,13 +94,17 @@ public:
     Response&& body(std::string text) && noexcept { return std::move(this->body(std::move(text))); }
 
 private:
+    friend struct detail::ResponseAccess;
+
+    [[nodiscard]] static Response make_stream(std::string_view content_type, detail::StreamBody body,
+                                              std::optional<std::uint64_t> length);
     void recycle() noexcept;
 
     Status status_;
     Headers headers_;
     std::string body_;
+    detail::StreamBody stream_;
+    std::optional<std::uint64_t> stream_length_;
 };
 
 }  // namespace coaio::http
-
-#undef COAIO_HTTP_JSON

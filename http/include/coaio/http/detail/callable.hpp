@@ -19,6 +19,10 @@ public:
                  std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
     Callable(F&& function) : body_(std::make_unique<Body<std::decay_t<F>>>(std::forward<F>(function))) {}
 
+    /// Empty: must not be called.
+    Callable() noexcept = default;
+    [[nodiscard]] explicit operator bool() const noexcept { return body_ != nullptr; }
+
     R operator()(Args... args) const { return body_->call(std::forward<Args>(args)...); }
 
 private:
