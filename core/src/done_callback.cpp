@@ -29,7 +29,7 @@ std::size_t DoneCallback::remove() noexcept {
 void DoneCallback::run() noexcept {
     LoopCore& core = future_->core();
     try {
-        invoke();
+        context_.run([this] { invoke(); });
     } catch (...) {
         report_callback_failure(core, "Exception in a done callback");
     }

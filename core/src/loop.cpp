@@ -353,7 +353,7 @@ void HandleState::run() noexcept {
     const Ref<HandleState> keep(this);
     release();
     try {
-        invoke();
+        context_.run([this] { invoke(); });
     } catch (...) {
         report_callback_failure(*core_, "Exception in a callback");
     }

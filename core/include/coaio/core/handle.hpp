@@ -44,6 +44,7 @@ protected:
 
 private:
     LoopCore* core_;
+    CapturedContext context_;
     Timer timer_;
     std::int64_t when_ = 0;
     std::uint32_t refs_ = 0;

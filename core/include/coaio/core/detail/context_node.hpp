@@ -29,10 +29,35 @@ private:
     std::uint32_t refs_ = 0;
 };
 
-/// The context of the running task, or of the job that this thread runs; null when it is empty or no task runs.
+/// The context of the running task, or of the callback or job that this thread runs; null when it is empty.
 [[nodiscard]] ContextNode* current_context() noexcept;
-/// The job's context in a thread of a pool.
+/// That of the callback, or of the job in a thread of a pool.
 extern constinit thread_local ContextNode* job_context;
+/// The context in which a callback was registered, kept for when it runs.
+class CapturedContext {
+public:
+    CapturedContext() noexcept : node_(current_context()) {
+        if (node_ != nullptr) node_->add_ref();
+    }
+    CapturedContext(const CapturedContext&) = delete;
+    CapturedContext& operator=(const CapturedContext&) = delete;
+    ~CapturedContext() {
+        if (node_ != nullptr) node_->release();
+    }
+    /// Calls `function()` in it.
+    template <class F>
+    void run(F&& function) const {
+        struct Restore {
+            ContextNode* outer;
+            ~Restore() { job_context = outer; }
+        } const restore{std::exchange(job_context, node_)};
+        std::forward<F>(function)();
+    }
+
+private:
+    ContextNode* node_;
+};
+
 /// Binds a variable in the running task's context. Throws `RuntimeError` outside a task.
 void bind_context(const void* key, std::shared_ptr<const void> value);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/context_node.hpp>
 #include <coaio/core/detail/future_state.hpp>
 
 #include <optional>
@@ -42,6 +43,7 @@ protected:
 
 private:
     FutureBase* future_;
+    CapturedContext context_;
     DoneNode node_;
     std::uint32_t refs_ = 0;
 };
