@@ -453,7 +453,8 @@ TEST_CASE("WAI-14: with every input done wait still lets a turn pass") {
         done.set_result(1);
         bool turned = false;
         coaio::get_running_loop().call_soon([&turned] { turned = true; });
-        static_cast<void>(co_await coaio::wait(std::vector<Future<int>>{done}));
+        const std::vector<Future<int>> one{done};
+        static_cast<void>(co_await coaio::wait(one));
         REQUIRE(turned);
     };
     coaio::testing::run(main());

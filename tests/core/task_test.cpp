@@ -347,7 +347,7 @@ TEST_CASE("awaiting a temporary task moves the value out, a named one gives a re
 }
 
 TEST_CASE("the dump shows the stack of every task, with function, file, line and what it waits for") {
-    auto inner = [](std::string name) -> Coro<> { co_await coaio::sleep(5s); };
+    auto inner = [](std::string) -> Coro<> { co_await coaio::sleep(5s); };
     auto main = [](auto make) -> Coro<std::string> {
         auto task = create_task(make("x"), {.name = "sleeper"});
         co_await coaio::sleep(1s);
