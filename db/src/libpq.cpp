@@ -104,6 +104,7 @@ Session::Session(const std::map<std::string, std::string>& values) {
     if (!connection_) throw std::bad_alloc();
     PQsetNoticeReceiver(connection_.get(), &Session::receive_notice, this);
     PQsetErrorContextVisibility(connection_.get(), PQSHOW_CONTEXT_NEVER);
+    PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);  // so that a refusal shows its SQLSTATE
 }
 
 Session::~Session() = default;
@@ -138,6 +139,7 @@ Progress Session::poll_connect() {
     case PGRES_POLLING_WRITING: return Progress::wants_write;
     case PGRES_POLLING_OK:
         if (PQsetnonblocking(connection_.get(), 1) != 0) return Progress::failed;
+        PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
         return Progress::done;
     default: return Progress::failed;
     }
@@ -170,6 +172,27 @@ ErrorFields Session::error() const {
     if (fields.message.empty()) fields.message = "the connection to the server was lost";
     fields.connection_good = good();
     if (!fields.connection_good) fields.last_notice = last_warning_;
+    return fields;
+}
+
+ErrorFields Session::connect_error() const {
+    ErrorFields fields = error();
+    fields.connection_good = false;
+    // "… failed: FATAL:  28P01: password authentication failed …", then "LOCATION:  auth_failed, auth.c:326"
+    std::string& text = fields.message;
+    const std::size_t place = text.find("\nLOCATION:");
+    if (place != std::string::npos) text.resize(place);
+    for (std::size_t at = text.find(": "); at != std::string::npos; at = text.find(": ", at + 1)) {
+        const std::size_t start = text.find_first_not_of(' ', at + 1);
+        if (start == std::string::npos || start + 7 > text.size() || text.compare(start + 5, 2, ": ") != 0) continue;
+        const std::string state = text.substr(start, 5);
+        if (state.find_first_not_of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string::npos) continue;
+        if (state.find_first_of("0123456789") == std::string::npos) continue;
+        fields.sqlstate = state;
+        fields.severity = "FATAL";
+        text.erase(start, 7);
+        break;
+    }
     return fields;
 }
 

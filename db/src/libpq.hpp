@@ -121,6 +121,8 @@ public:
     [[nodiscard]] std::string parameter(const std::string& name) const;
     /// What libpq says about the connection as a whole; the outcome is the caller's to know.
     [[nodiscard]] ErrorFields error() const;
+    /// Why it could not be opened, with the server's SQLSTATE where it gave one.
+    [[nodiscard]] ErrorFields connect_error() const;
 
     /// Each puts one message into the buffer; `flush` moves it. They throw a ConnectionError where the connection is
     /// gone and a UsageError where libpq refuses. The text must not contain NUL.

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/error.hpp>
+
+#include <coaio/core/time.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace coaio::db {
+
+/// Called, on the loop's thread, with each notice or warning that a server sends. Must not throw.
+using NoticeHandler = std::function<void(const ErrorFields&)>;
+
+namespace detail {
+
+struct ConnectValues {
+    Duration connect_timeout = std::chrono::seconds(10);
+    Duration cancel_timeout = std::chrono::seconds(2);
+    Duration commit_timeout = std::chrono::seconds(30);
+    std::size_t statement_cache = 256;
+    bool cancel_by_closing = false;
+    std::vector<std::pair<std::string, std::string>> settings;
+    NoticeHandler on_notice;
+};
+
+struct PoolValues {
+    std::size_t max_size = 10;
+    std::size_t min_size = 0;
+    std::size_t max_waiting = 1024;
+    Duration acquire_timeout = std::chrono::seconds(30);
+    Duration max_lifetime = std::chrono::minutes(30);
+    Duration max_idle = std::chrono::minutes(10);
+    Duration ping_after = std::chrono::seconds(1);
+    Duration ping_timeout = std::chrono::seconds(2);
+};
+
+/// The setters that `ConnectOptions` and `PoolOptions` have in common.
+template <class Self>
+class ConnectSetters {
+public:
+    /// Covers name look-up, all addresses, TLS, authentication and the first answer together. 10 s.
+    Self& connect_timeout(Duration value) {
+        connect_.connect_timeout = value;
+        return self();
+    }
+    /// How long a cancelled statement may take to end in the server before its connection is closed instead. 2 s.
+    Self& cancel_timeout(Duration value) {
+        connect_.cancel_timeout = value;
+        return self();
+    }
+    /// How long the answer to a COMMIT is waited for before its outcome counts as unknown. 30 s.
+    Self& commit_timeout(Duration value) {
+        connect_.commit_timeout = value;
+        return self();
+    }
+    /// Prepared statements that each connection keeps. 256; 0: none, for poolers that cannot carry them.
+    Self& statement_cache(std::size_t most) {
+        connect_.statement_cache = most;
+        return self();
+    }
+    /// Cancels by closing the connection: libpq before 17 sends cancel requests unencrypted, whatever `sslmode` says.
+    Self& cancel_by_closing(bool value) {
+        connect_.cancel_by_closing = value;
+        return self();
+    }
+    /// A run-time parameter set when connected: `search_path`, `statement_timeout`, …
+    Self& setting(std::string name, std::string value) {
+        connect_.settings.emplace_back(std::move(name), std::move(value));
+        return self();
+    }
+    Self& on_notice(NoticeHandler handler) {
+        connect_.on_notice = std::move(handler);
+        return self();
+    }
+
+    /// For the library.
+    [[nodiscard]] const ConnectValues& connect_values() const noexcept { return connect_; }
+
+protected:
+    ConnectSetters() = default;
+
+private:
+    Self& self() noexcept { return static_cast<Self&>(*this); }
+    ConnectValues connect_;
+};
+
+}  // namespace detail
+
+/// How `Connection::connect` connects.
+class ConnectOptions : public detail::ConnectSetters<ConnectOptions> {
+public:
+    ConnectOptions() = default;
+    ConnectOptions(const ConnectOptions&) = default;
+    ConnectOptions(ConnectOptions&&) = default;
+    ConnectOptions& operator=(const ConnectOptions&) = default;
+    ConnectOptions& operator=(ConnectOptions&&) = default;
+    ~ConnectOptions() = default;
+};
+
+/// How a `Pool` connects, grows and waits.
+class PoolOptions : public detail::ConnectSetters<PoolOptions> {
+public:
+    PoolOptions() = default;
+    PoolOptions(const PoolOptions&) = default;
+    PoolOptions(PoolOptions&&) = default;
+    PoolOptions& operator=(const PoolOptions&) = default;
+    PoolOptions& operator=(PoolOptions&&) = default;
+    ~PoolOptions() = default;
+
+    /// Never more sessions than this at the server, those being opened or cleaned up included. 10; at least 1.
+    PoolOptions& max_size(std::size_t value) {
+        pool_.max_size = value;
+        return *this;
+    }
+    /// Kept open in the background once the pool is in use. 0.
+    PoolOptions& min_size(std::size_t value) {
+        pool_.min_size = value;
+        return *this;
+    }
+    /// How many tasks may wait for a connection; more get `PoolFull` at once. 1024.
+    PoolOptions& max_waiting(std::size_t value) {
+        pool_.max_waiting = value;
+        return *this;
+    }
+    /// How long a task waits for a connection before it gets `PoolTimeout`. 30 s.
+    PoolOptions& acquire_timeout(Duration value) {
+        pool_.acquire_timeout = value;
+        return *this;
+    }
+    /// Connections older than this, give or take a tenth, are replaced when nobody uses them. 30 min; 0: never.
+    PoolOptions& max_lifetime(Duration value) {
+        pool_.max_lifetime = value;
+        return *this;
+    }
+    /// Connections above `min_size` that nobody has used for this long are closed. 10 min; 0: never.
+    PoolOptions& max_idle(Duration value) {
+        pool_.max_idle = value;
+        return *this;
+    }
+    /// A connection that was idle for this long is tried with a round trip before it is handed out. 1 s; 0: always.
+    PoolOptions& ping_after(Duration value) {
+        pool_.ping_after = value;
+        return *this;
+    }
+
+    /// For the library.
+    [[nodiscard]] const detail::PoolValues& pool_values() const noexcept { return pool_; }
+
+private:
+    detail::PoolValues pool_;
+};
+
+}  // namespace coaio::db

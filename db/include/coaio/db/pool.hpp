@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/connection.hpp>
+#include <coaio/db/options.hpp>
+#include <coaio/db/queries.hpp>
+#include <coaio/db/transaction.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace coaio::db {
+
+/// A pool in figures.
+struct PoolStats {
+    std::size_t size = 0;      ///< sessions, those being opened or cleaned up included
+    std::size_t idle = 0;      ///< free to be taken
+    std::size_t in_use = 0;    ///< held by a task
+    std::size_t opening = 0;   ///< being opened
+    std::size_t cleaning = 0;  ///< came back in a transaction, which is being rolled back
+    std::size_t waiting = 0;   ///< tasks that wait for one
+    std::uint64_t acquires = 0;
+    std::uint64_t waits = 0;  ///< acquires that had to wait
+    std::uint64_t timeouts = 0;
+    std::uint64_t opened = 0;
+    std::uint64_t closed = 0;
+    std::uint64_t connect_errors = 0;
+    Duration waited{};
+};
+
+namespace detail {
+class PoolState;
+class PoolHandle;
+}  // namespace detail
+
+/// Connections to one database, shared by the tasks of one loop. A handle: copies mean the same pool.
+///
+/// A statement takes a connection for itself and gives it back; who waits is served in the order of arrival. Nothing is
+/// connected before it is needed, and never more than `max_size` sessions.
+///
+/// Errors: PoolTimeout, PoolFull, PoolClosed, and those of the statements. A refused password, or a database that does
+/// not exist, fails those who wait at once; a server that is down is tried again until they time out.
+/// Cancellation: of a task that waits: it leaves the queue. For statements see `Queries`.
+/// Lifetime: when the last copy goes, idle connections are closed, and those in use when they come back.
+///
+///     auto pool = co_await coaio::db::Pool::connect(url, coaio::db::PoolOptions().max_size(10));
+///     for (auto [id, name] : (co_await pool.query("select id, name from users")).as<int, std::string>()) …
+class Pool : public Queries<Pool> {
+public:
+    /// Connects when it is first used. Throws UsageError for a connection string that cannot be understood.
+    explicit Pool(std::string_view url, PoolOptions options = PoolOptions());
+    /// The same with one connection open, or a ConnectionError.
+    [[nodiscard]] static Coro<Pool> connect(std::string_view url, PoolOptions options = PoolOptions());
+
+    /// A connection of one's own until it is destroyed.
+    [[nodiscard]] Coro<Connection> acquire() const;
+
+    /// Runs `body(transaction)` in the current task, between BEGIN and COMMIT, on one connection, and gives what it gives.
+    ///
+    /// An exception out of the body, or a cancellation, rolls back and goes on. COMMIT is masked: once it was sent it is
+    /// answered, within `commit_timeout`, and a cancellation comes after it.
+    /// Errors: what the body throws; what COMMIT fails with, which then had no effect; CommitUnknownError when the
+    /// connection broke, or stayed silent, after COMMIT was sent.
+    template <class F>
+    [[nodiscard]] auto transaction(F&& body, TransactionOptions options = {}) const {
+        COAIO_CHECK_BODY(F);
+        return run_transaction<std::decay_t<F>>(*this, std::forward<F>(body), options);
+    }
+
+    /// Takes no more requests, gives those that wait PoolClosed, and waits until those in use have come back.
+    [[nodiscard]] Coro<> close() const;
+    /// Connections opened before now are replaced as they come back: after migrations, or new credentials.
+    void expire() const;
+    [[nodiscard]] PoolStats statistics() const;
+
+    /// For the library.
+    explicit Pool(std::shared_ptr<detail::PoolHandle> handle) noexcept : handle_(std::move(handle)) {}
+
+private:
+    friend Queries<Pool>;
+    [[nodiscard]] Coro<Rows> run_statement(std::string sql, Params params) const;
+    [[nodiscard]] static Coro<Rows> run_on(Pool pool, std::string sql, Params params);
+    [[nodiscard]] static Coro<Connection> acquire_from(Pool pool);
+    [[nodiscard]] static Coro<> close_down(Pool pool);
+    template <class F>
+    [[nodiscard]] static Coro<detail::TransactionResult<F>> run_transaction(Pool pool, F body,
+                                                                            TransactionOptions options) {
+        const Connection connection = co_await pool.acquire();
+        co_return co_await detail::run_transaction<F>(connection.use(), 0, std::move(body), options);
+    }
+
+    std::shared_ptr<detail::PoolHandle> handle_;
+};
+
+}  // namespace coaio::db

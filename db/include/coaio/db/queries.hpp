@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/params.hpp>
+#include <coaio/db/row.hpp>
+
+#include <coaio/core/coro.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace coaio::db {
+
+namespace detail {
+
+/// Types that point into the rows they were read from.
+template <class T>
+inline constexpr bool borrows = false;
+template <>
+inline constexpr bool borrows<std::string_view> = true;
+template <class T>
+inline constexpr bool borrows<std::optional<T>> = borrows<T>;
+template <class... Ts>
+inline constexpr bool borrows<std::tuple<Ts...>> = (borrows<Ts> || ...);
+
+template <class... Ps>
+[[nodiscard]] Params encode(const Ps&... params) {
+    return Params::of(params...);
+}
+
+template <class... Ts>
+Coro<std::optional<RowType<Ts...>>> read_optional(Coro<Rows> answer) {
+    const Rows rows = co_await std::move(answer);
+    co_return rows.optional<Ts...>();
+}
+
+template <class T>
+Coro<T> read_value(Coro<Rows> answer) {
+    const Rows rows = co_await std::move(answer);
+    co_return rows.value<T>();
+}
+
+[[nodiscard]] Coro<std::uint64_t> read_affected(Coro<Rows> answer);
+
+}  // namespace detail
+
+/// The verbs of whatever can run a statement: `Pool`, `Connection`, `Transaction`.
+///
+/// Values travel as parameters, `$1`, `$2`, …, in binary, never in the text. They are encoded and the statement is copied
+/// before the call returns, so nothing given has to outlive it; a value that cannot be sent throws ParameterError there.
+/// Each verb also takes one `Params` in place of the list.
+///
+/// Errors: see error.hpp. Cancellation: the statement is cancelled in the server; the connection comes back clean, or is
+/// closed; that takes `cancel_timeout` at most.
+template <class Self>
+class Queries {
+public:
+    /// Gives all rows.
+    template <class... Ps>
+    [[nodiscard]] Coro<Rows> query(std::string_view sql, const Ps&... params) const {
+        return self().run_statement(std::string(sql), detail::encode(params...));
+    }
+    [[nodiscard]] Coro<Rows> query(std::string_view sql, Params params) const {
+        return self().run_statement(std::string(sql), std::move(params));
+    }
+
+    /// The only row, mapped as by `Rows::as<Ts...>`; empty where there is none. More than one is a ConversionError.
+    template <class... Ts, class... Ps>
+    [[nodiscard]] auto query_one(std::string_view sql, const Ps&... params) const {
+        static_assert(sizeof...(Ts) > 0, "say what the row is to be read as: query_one<User>(…)");
+        static_assert(!(detail::borrows<Ts> || ...), "a std::string_view would outlive the rows: use std::string");
+        return detail::read_optional<Ts...>(query(sql, params...));
+    }
+
+    /// The only value of the only row. `std::optional<T>` is empty for NULL and where there is no row.
+    template <class T, class... Ps>
+    [[nodiscard]] Coro<T> query_value(std::string_view sql, const Ps&... params) const {
+        static_assert(!detail::borrows<T>, "a std::string_view would outlive the rows: use std::string");
+        return detail::read_value<T>(query(sql, params...));
+    }
+
+    /// How many rows the statement inserted, updated, deleted or selected; 0 for other commands.
+    template <class... Ps>
+    [[nodiscard]] Coro<std::uint64_t> execute(std::string_view sql, const Ps&... params) const {
+        return detail::read_affected(query(sql, params...));
+    }
+
+protected:
+    Queries() = default;
+
+private:
+    [[nodiscard]] const Self& self() const noexcept { return static_cast<const Self&>(*this); }
+};
+
+}  // namespace coaio::db

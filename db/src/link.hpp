@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/params.hpp>
+#include <coaio/db/row.hpp>
+
+#include <coaio/core/coro.hpp>
+#include <coaio/core/time.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace coaio::db::detail {
+
+enum class LinkState : unsigned char {
+    idle,
+    in_transaction,
+    failed,  ///< in a transaction that the server has given up
+    busy,    ///< something runs, or its answer was not read to its end
+    broken,
+};
+
+enum class OnCancel : unsigned char {
+    stop,   ///< cancel it in the server and wait until the session is quiet again
+    wait,   ///< wait for its end, for as long as a cancel may take: for commands that are over at once
+    close,  ///< close the session: for COMMIT, which must not be stopped half-way
+};
+
+/// One session with a server, as the pool and the transactions see it. One task uses it at a time; it belongs to it.
+class Link {
+public:
+    Link() = default;
+    Link(const Link&) = delete;
+    Link& operator=(const Link&) = delete;
+    virtual ~Link();
+
+    /// Runs a statement. Arguments must outlive it.
+    /// Cancellation: the statement is cancelled in the server and the session quiet again, or broken, when it ends.
+    virtual Coro<Rows> run(const std::string& sql, const Params& params) = 0;
+    /// Runs commands without parameters, several perhaps, and gives the last one's answer.
+    virtual Coro<Rows> command(std::string sql, OnCancel on_cancel) = 0;
+
+    [[nodiscard]] virtual LinkState state() const noexcept = 0;
+    /// Looks, without waiting, whether an idle session is still there.
+    [[nodiscard]] virtual bool alive() noexcept = 0;
+    /// Ends it at once; `broken` from then on.
+    virtual void close() noexcept = 0;
+
+    [[nodiscard]] virtual int pid() const noexcept = 0;
+    [[nodiscard]] virtual int server_version() const noexcept = 0;
+    [[nodiscard]] virtual std::string parameter(const std::string& name) const = 0;
+};
+
+/// Opens sessions.
+class Connector {
+public:
+    Connector() = default;
+    Connector(const Connector&) = delete;
+    Connector& operator=(const Connector&) = delete;
+    virtual ~Connector();
+
+    /// Ends within the connect timeout, by a link or by a ConnectionError.
+    virtual Coro<std::unique_ptr<Link>> connect() = 0;
+    /// "user@host:port/database", for errors.
+    [[nodiscard]] virtual std::string target() const = 0;
+};
+
+/// `delay` from now, or the end of time.
+[[nodiscard]] TimePoint deadline_in(Duration delay);
+
+/// Throws the cancellation that is due to the running task, before anything is begun.
+[[nodiscard]] Coro<> throw_if_cancelled();
+[[nodiscard]] bool cancellation_due() noexcept;
+
+[[nodiscard]] Coro<> ignore(Coro<Rows> answer);
+
+/// Runs `step` where cancellation does not reach it, for `limit` at most. False when it failed or took too long.
+[[nodiscard]] Coro<bool> masked_attempt(Coro<> step, Duration limit);
+
+}  // namespace coaio::db::detail

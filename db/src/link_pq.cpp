@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+#include "link_pq.hpp"
+
+#include "cancel.hpp"
+
+#include <coaio/core/io.hpp>
+
+#include <utility>
+
+namespace coaio::db::detail {
+namespace {
+
+[[noreturn]] void throw_closed() {
+    ErrorFields fields;
+    fields.message = "the connection is closed";
+    throw ConnectionError(std::move(fields));
+}
+
+bool is_fatal(const std::string& severity) { return severity == "FATAL" || severity == "PANIC"; }
+
+}  // namespace
+
+/// One statement's turn at the link.
+class PqLink::Use {
+public:
+    explicit Use(PqLink& link) : link_(&link) {
+        if (link.in_use_) {
+            throw UsageError(
+                "two tasks use one connection at the same time: await one statement before the next, or take "
+                "another connection");
+        }
+        if (link.state() == LinkState::broken) throw_closed();
+        link.in_use_ = true;
+        link.sent_ = link.decisive_ = false;
+        link.in_transaction_ = link.session_->transaction() != pq::TxStatus::idle;
+    }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() { link_->in_use_ = false; }
+
+private:
+    PqLink* link_;
+};
+
+PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options)
+    : session_(std::move(session)),
+      statements_(options.statement_cache),
+      cancel_timeout_(options.cancel_timeout),
+      cancel_by_closing_(options.cancel_by_closing),
+      pid_(session_->backend_pid()),
+      version_(session_->server_version()) {
+    session_->on_notice([this, handler = options.on_notice](const pq::Notice& notice) {
+        if (is_fatal(notice.fields.severity)) told_to_go_ = true;
+        if (handler) handler(notice.fields);
+    });
+}
+
+Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
+    if (cancellation_due()) co_await throw_if_cancelled();
+    const Use use(*this);
+    for (bool again = false;;) {
+        std::exception_ptr failure;
+        try {
+            co_return co_await execute(sql, params);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        co_await recover(OnCancel::stop);
+        const bool stale = forget_stale(sql, params, failure);
+        if (!stale || in_transaction_ || again) std::rethrow_exception(judge(std::move(failure), sql));
+        again = true;
+    }
+}
+
+Coro<Rows> PqLink::command(std::string sql, OnCancel on_cancel) {
+    if (cancellation_due()) co_await throw_if_cancelled();
+    const Use use(*this);
+    decisive_ = on_cancel == OnCancel::close;
+    std::exception_ptr failure;
+    try {
+        look();  // nothing is written to a connection that is gone, so that the outcome is certain
+        session_->send_script(sql);
+        start();
+        co_return co_await answer(sql);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await recover(on_cancel);
+    std::rethrow_exception(judge(std::move(failure), sql));
+}
+
+Coro<Rows> PqLink::execute(const std::string& sql, const Params& params) {
+    if (!statements_.wants(sql) || session_->transaction() == pq::TxStatus::failed) {
+        session_->send_query(sql, params, Format::text);
+        start();
+        co_return co_await answer(sql);
+    }
+    const std::string key = Statements::key(sql, params);
+    const Prepared* prepared = statements_.find(key);
+    if (prepared == nullptr) {
+        const std::string name = statements_.next_name();
+        std::exception_ptr failure;
+        try {
+            co_await prepare(key, name, sql, params);
+        } catch (const Error&) {
+            throw;  // the server has no such statement
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) {
+            statements_.drop_later(std::vector<std::string>(1, name));
+            std::rethrow_exception(failure);
+        }
+        prepared = statements_.find(key);
+    }
+    session_->send_prepared(prepared->name, params, prepared->results);
+    start();
+    co_return co_await answer(sql);
+}
+
+Coro<> PqLink::flush() {
+    while (!session_->flush()) {
+        const auto ready = co_await io::wait_ready(session_->socket(), {.readable = true, .writable = true});
+        if (ready.readable) consume();
+    }
+}
+
+Coro<> PqLink::await_result() {
+    while (session_->busy()) {
+        co_await io::wait_readable(session_->socket());
+        consume();
+    }
+}
+
+void PqLink::consume() {
+    try {
+        session_->consume_input();
+    } catch (const ConnectionError&) {
+        // The server's last words may have been read already, and say more than that the connection is lost.
+        for (int i = 0; in_flight_ && i < 4; ++i) {
+            auto result = session_->next_result();
+            if (!result || result->kind() != pq::Kind::error) continue;
+            ErrorFields fields = result->error(session_->raw());
+            if (!fields.sqlstate.empty()) throw_error(std::move(fields));
+        }
+        throw;
+    }
+}
+
+void PqLink::look() {
+    // The first time may read the server's farewell and only the second one the end.
+    for (int i = 0; i < 2; ++i) {
+        session_->consume_input();
+        (void)session_->busy();
+    }
+    while (session_->next_notification()) {}
+    if (!told_to_go_) return;
+    ErrorFields fields;
+    fields.message = "the server has ended the session";
+    throw ConnectionError(std::move(fields));
+}
+
+Coro<Rows> PqLink::answer(const std::string& sql) {
+    if (!session_->flush()) co_await flush();
+    Rows rows;
+    std::optional<ErrorFields> failure;
+    for (;;) {
+        if (session_->busy()) co_await await_result();
+        auto result = session_->next_result();
+        if (!result) break;
+        const pq::Kind kind = result->kind();
+        if (kind == pq::Kind::error) {
+            failure = result->error(session_->raw());
+            failure->sql = cut_sql(sql);
+            if (!failure->connection_good) {
+                told_to_go_ = true;
+                break;
+            }
+        } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+            close();
+            throw UsageError("COPY is not a statement for query or execute; the connection was closed");
+        } else {
+            rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
+        }
+    }
+    in_flight_ = failure && !failure->connection_good;
+    if (failure) throw_error(std::move(*failure));
+    while (session_->next_notification()) {}
+    co_return rows;
+}
+
+LinkState PqLink::state() const noexcept {
+    if (!session_ || !session_->good()) return LinkState::broken;
+    if (in_use_ || in_flight_) return LinkState::busy;
+    switch (session_->transaction()) {
+    case pq::TxStatus::idle: return LinkState::idle;
+    case pq::TxStatus::in_transaction: return LinkState::in_transaction;
+    case pq::TxStatus::failed: return LinkState::failed;
+    case pq::TxStatus::active: return LinkState::busy;
+    case pq::TxStatus::unknown: break;
+    }
+    return LinkState::broken;
+}
+
+bool PqLink::alive() noexcept {
+    if (state() == LinkState::broken) return false;
+    try {
+        look();
+        if (session_->parameter("client_encoding") != "UTF8") close();
+    } catch (...) {
+        close();
+    }
+    return session_ != nullptr;
+}
+
+void PqLink::close() noexcept {
+    session_.reset();
+    in_flight_ = false;
+}
+
+std::string PqLink::parameter(const std::string& name) const {
+    return session_ ? session_->parameter(name) : std::string();
+}
+
+std::exception_ptr PqLink::judge(std::exception_ptr failure, const std::string& sql) const {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const ConnectionError& error) {
+        ErrorFields fields = error.fields();
+        fields.sql = cut_sql(sql);
+        const bool server_said_so = !fields.sqlstate.empty() && fields.outcome == Outcome::rolled_back;
+        if (decisive_ && sent_) {
+            fields.outcome = Outcome::unknown;
+        } else if (in_transaction_) {
+            fields.outcome = Outcome::rolled_back;
+        } else if (!sent_) {
+            fields.outcome = Outcome::not_sent;
+        } else if (!server_said_so) {
+            fields.outcome = Outcome::unknown;
+        }
+        return std::make_exception_ptr(ConnectionError(std::move(fields)));
+    } catch (...) {
+        return std::current_exception();
+    }
+}
+
+bool PqLink::forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const Error& error) {
+        const bool changed = error.is("0A000") && error.message().find("cached plan") != std::string::npos;
+        if (!error.connection_good() || (!changed && !error.is(sqlstate::invalid_statement_name))) return false;
+    } catch (...) {
+        return false;
+    }
+    const std::string key = Statements::key(sql, params);
+    if (statements_.find(key) == nullptr) return false;
+    statements_.forget(key);
+    return true;
+}
+
+}  // namespace coaio::db::detail

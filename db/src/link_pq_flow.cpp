@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "link_pq.hpp"
+
+#include "cancel.hpp"
+
+#include <coaio/db/oid.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace coaio::db::detail {
+namespace {
+
+[[noreturn]] void throw_out_of_step() {
+    ErrorFields fields;
+    fields.message = "the server's answers do not match what was asked";
+    fields.outcome = Outcome::unknown;
+    throw ConnectionError(std::move(fields));
+}
+
+// libpq asks for one format for all columns.
+Format format_for(const std::vector<Oid>& columns) {
+    const bool all_known = std::all_of(columns.begin(), columns.end(), [](Oid type) { return known_in_binary(type); });
+    return all_known ? Format::binary : Format::text;
+}
+
+}  // namespace
+
+Coro<> PqLink::prepare(const std::string& key, const std::string& name, const std::string& sql, const Params& params) {
+    // One that the server does not know would fail the user's transaction.
+    std::vector<std::string> dropped;
+    if (!in_transaction_) dropped = statements_.take_dropped();
+
+    session_->enter_pipeline();
+    syncs_ = 0;
+    in_flight_ = true;
+    for (const std::string& each : dropped) {
+        session_->send_query("deallocate " + each, {}, Format::text);
+        session_->send_sync();
+        ++syncs_;
+    }
+    session_->send_prepare(name, sql, params.types());
+    session_->send_describe(name);
+    session_->send_sync();
+    ++syncs_;
+    if (!session_->flush()) co_await flush();
+
+    std::optional<ErrorFields> failure;
+    std::vector<Oid> columns;
+    int ends = 0;
+    while (syncs_ > 0) {
+        if (session_->busy()) co_await await_result();
+        auto result = session_->next_result();
+        if (!result) {
+            if (++ends > 2) throw_out_of_step();
+            continue;
+        }
+        ends = 0;
+        const pq::Kind kind = result->kind();
+        if (kind == pq::Kind::sync) {
+            --syncs_;
+        } else if (kind == pq::Kind::error) {
+            ErrorFields fields = result->error(session_->raw());
+            fields.sql = cut_sql(sql);
+            if (!fields.connection_good) {
+                told_to_go_ = true;
+                throw_error(std::move(fields));
+            }
+            if (syncs_ == 1) failure = std::move(fields);
+        } else if (kind == pq::Kind::command && syncs_ == 1) {
+            columns = result->column_types();  // of the second of two: what was described
+        }
+    }
+    session_->exit_pipeline();
+    in_flight_ = false;
+    if (failure) throw_error(std::move(*failure));
+
+    Prepared prepared;
+    prepared.key = key;
+    prepared.name = name;
+    prepared.results = format_for(columns);
+    statements_.keep(std::move(prepared));
+}
+
+Coro<> PqLink::recover(OnCancel on_cancel) {
+    if (!in_flight_) {
+        if (session_ && session_->in_pipeline()) close();
+        co_return;
+    }
+    const bool hopeless = !session_ || !session_->good() || told_to_go_;
+    const bool close_it = on_cancel == OnCancel::close || (on_cancel == OnCancel::stop && cancel_by_closing_);
+    if (hopeless || close_it) {
+        close();
+        co_return;
+    }
+    const bool quiet = co_await masked_attempt(quieten(on_cancel), cancel_timeout_);
+    if (!quiet || in_flight_) close();
+}
+
+Coro<> PqLink::quieten(OnCancel on_cancel) {
+    if (on_cancel == OnCancel::wait) {
+        co_await drain();
+        co_return;
+    }
+    auto cancelled = send_cancel(session_->canceller());
+    std::exception_ptr failure;
+    try {
+        co_await drain();
+        // A request that is still on its way could hit the next statement (CAN-03).
+        co_await cancelled;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        cancelled.cancel();
+        std::rethrow_exception(failure);
+    }
+}
+
+Coro<> PqLink::drain() {
+    if (!session_->flush()) co_await flush();
+    const bool pipeline = session_->in_pipeline();
+    if (pipeline && syncs_ == 0) throw_out_of_step();
+    int ends = 0;
+    while (!pipeline || syncs_ > 0) {
+        if (session_->busy()) co_await await_result();
+        auto result = session_->next_result();
+        if (!result) {
+            if (!pipeline) break;
+            if (++ends > 2) throw_out_of_step();
+            continue;
+        }
+        ends = 0;
+        const pq::Kind kind = result->kind();
+        if (kind == pq::Kind::sync) --syncs_;
+        if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out) throw_out_of_step();
+    }
+    if (pipeline) session_->exit_pipeline();
+    in_flight_ = false;
+}
+
+}  // namespace coaio::db::detail

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/db/pool.hpp>
+
+#include "connect.hpp"
+#include "pool_state.hpp"
+#include "use.hpp"
+
+#include <utility>
+
+namespace coaio::db {
+namespace detail {
+
+/// What the copies of a `Pool` share; with the last one goes the pool.
+class PoolHandle {
+public:
+    PoolHandle(std::unique_ptr<Connector> connector, const PoolOptions& options)
+        : state(std::make_shared<PoolState>(std::move(connector), options.pool_values(),
+                                            options.connect_values().cancel_timeout)),
+          commit_timeout(options.connect_values().commit_timeout),
+          cancel_timeout(options.connect_values().cancel_timeout) {}
+    PoolHandle(const PoolHandle&) = delete;
+    PoolHandle& operator=(const PoolHandle&) = delete;
+    ~PoolHandle() { state->abandon(); }
+
+    std::shared_ptr<PoolState> state;
+    Duration commit_timeout;
+    Duration cancel_timeout;
+};
+
+}  // namespace detail
+
+namespace {
+
+Coro<Pool> open_pool(Pool pool, std::shared_ptr<detail::PoolHandle> handle) {
+    co_await handle->state->open_first();
+    co_return std::move(pool);
+}
+
+}  // namespace
+
+Pool::Pool(std::string_view url, PoolOptions options)
+    : handle_(std::make_shared<detail::PoolHandle>(std::make_unique<detail::PqConnector>(url, options.connect_values()),
+                                                   options)) {}
+
+Coro<Pool> Pool::connect(std::string_view url, PoolOptions options) {
+    Pool pool(url, std::move(options));
+    auto handle = pool.handle_;
+    return open_pool(std::move(pool), std::move(handle));
+}
+
+Coro<Connection> Pool::acquire() const { return acquire_from(*this); }
+
+Coro<Connection> Pool::acquire_from(Pool pool) {
+    detail::PoolHandle& handle = *pool.handle_;
+    detail::Lease lease = co_await handle.state->acquire();
+    co_return Connection(std::make_shared<detail::Use>(std::move(lease), handle.commit_timeout, handle.cancel_timeout));
+}
+
+Coro<Rows> Pool::run_statement(std::string sql, Params params) const {
+    return run_on(*this, std::move(sql), std::move(params));
+}
+
+Coro<Rows> Pool::run_on(Pool pool, std::string sql, Params params) {
+    detail::Lease lease = co_await pool.handle_->state->acquire();
+    co_return co_await lease.link().run(sql, params);
+}
+
+Coro<> Pool::close() const { return close_down(*this); }
+
+Coro<> Pool::close_down(Pool pool) { co_await pool.handle_->state->close(); }
+
+void Pool::expire() const { handle_->state->expire(); }
+
+PoolStats Pool::statistics() const { return handle_->state->statistics(); }
+
+}  // namespace coaio::db

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+#include "pool_state.hpp"
+
+#include <coaio/core/loop.hpp>
+#include <coaio/core/timeout.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace coaio::db::detail {
+
+using namespace std::chrono_literals;
+
+/// A slot that a task of the pool works on; it goes if the task ends, or is dropped, without having settled it.
+struct PoolState::WorkGuard {
+    PoolState* pool;
+    Slot* slot;
+
+    WorkGuard(PoolState& of, Slot& on) noexcept : pool(&of), slot(&on) {}
+    WorkGuard(const WorkGuard&) = delete;
+    WorkGuard& operator=(const WorkGuard&) = delete;
+    ~WorkGuard() {
+        if (slot != nullptr) pool->remove(*slot);
+    }
+    Slot& settle() noexcept {
+        slot->worker.reset();
+        return *std::exchange(slot, nullptr);
+    }
+};
+
+Slot& PoolState::add_slot() {
+    slots_.emplace_back();
+    Slot& slot = slots_.back();
+    slot.self = std::prev(slots_.end());
+    slot.era = era_;
+    ++opening_;
+    return slot;
+}
+
+void PoolState::start(Slot& slot, Coro<> work) {
+    try {
+        slot.worker = create_task(std::move(work), {.name = "db pool"});
+    } catch (...) {
+        remove(slot);
+    }
+}
+
+void PoolState::grow() {
+    if (closed_ || backing_off_ || !loop_alive()) return;
+    const std::size_t ready = slots_.size() - opening_;
+    const std::size_t missing = ready < values_.min_size ? values_.min_size - ready : 0;
+    const std::size_t wanted = std::max(waiting_count_, missing);
+    while (opening_ < wanted && opening_ < at_once_ && slots_.size() < values_.max_size) {
+        Slot& slot = add_slot();
+        start(slot, open(shared_from_this(), slot));
+    }
+}
+
+Coro<> PoolState::open(std::shared_ptr<PoolState> self, Slot& slot) {
+    WorkGuard work(*self, slot);
+    std::exception_ptr failure;
+    std::unique_ptr<Link> link;
+    try {
+        link = co_await self->connector_->connect();
+    } catch (const std::exception&) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        self->remove(work.settle());
+        self->open_failed(failure);
+    } else {
+        self->opened(work.settle(), std::move(link));
+    }
+}
+
+Coro<> PoolState::open_first() {
+    binding_.require("pool");
+    core_ = coaio::detail::thread_state.core;
+    const auto self = shared_from_this();
+    WorkGuard work(*self, add_slot());
+    std::unique_ptr<Link> link = co_await connector_->connect();
+    opened(work.settle(), std::move(link));
+}
+
+void PoolState::opened(Slot& slot, std::unique_ptr<Link> link) {
+    ++totals_.opened;
+    --opening_;
+    failures_ = 0;
+    at_once_ = std::min(values_.max_size, at_once_ * 2);
+    last_failure_.clear();
+    slot.link = std::move(link);
+    // Not all at once, where many were opened together: up to a tenth sooner.
+    const auto tenth = static_cast<std::uint64_t>(std::max<Duration::rep>(values_.max_lifetime.count() / 10, 1));
+    const Duration jitter(static_cast<Duration::rep>(get_running_loop().random() % tenth));
+    slot.expires = deadline_in(values_.max_lifetime - jitter);
+    slot.state = Slot::State::in_use;
+    offer(slot);
+    grow();
+}
+
+void PoolState::open_failed(const std::exception_ptr& failure) {
+    ++totals_.connect_errors;
+    bool final = true;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const ConnectionError& error) {
+        final = !error.retryable();
+        last_failure_ = error.what();
+    } catch (const std::exception& error) {
+        last_failure_ = error.what();
+    }
+    if (final && slots_.empty()) fail_waiters(failure);
+    at_once_ = 1;
+    retry_later();
+}
+
+void PoolState::retry_later() {
+    if (closed_ || backing_off_ || !loop_alive()) return;
+    const Duration pause = std::min<Duration>(50ms * (1U << std::min(failures_, 6U)), 1s);
+    ++failures_;
+    auto& loop = get_running_loop();
+    const auto half = static_cast<std::uint64_t>(pause.count() / 2);
+    const Duration jittered = pause / 2 + Duration(static_cast<Duration::rep>(loop.random() % half));
+    backing_off_ = true;
+    retry_ = loop.call_later(jittered, [weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->retry_.reset();
+        self->backing_off_ = false;
+        self->grow();
+    });
+}
+
+Coro<> PoolState::clean(std::shared_ptr<PoolState> self, Slot& slot) {
+    WorkGuard work(*self, slot);
+    Timeout limit(deadline_in(self->cancel_timeout_));
+    try {
+        co_await slot.link->command("rollback", OnCancel::close);
+        limit.leave();
+    } catch (const std::exception&) {
+        limit.leave();
+        slot.link->close();
+    } catch (...) {
+        slot.link->close();
+        bool timed_out = false;
+        try {
+            limit.leave_by_exception();
+        } catch (const TimeoutError&) {
+            timed_out = true;
+        }
+        if (!timed_out) throw;
+    }
+    Slot& settled = work.settle();
+    if (settled.link->state() == LinkState::idle) {
+        self->offer(settled);
+    } else {
+        self->remove(settled);
+    }
+    self->grow();
+}
+
+void PoolState::arm_housekeeping() {
+    if (housekeeping_ || idle_.empty()) return;
+    TimePoint next = TimePoint::max();
+    for (const Slot* each : idle_) {
+        if (values_.max_lifetime > Duration::zero()) next = std::min(next, each->expires);
+        if (values_.max_idle > Duration::zero() && slots_.size() > values_.min_size) {
+            next = std::min(next, each->idle_since + values_.max_idle);
+        }
+    }
+    if (next == TimePoint::max()) return;
+    housekeeping_ = get_running_loop().call_at(next, [weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->housekeeping_.reset();
+        self->keep_house();
+    });
+}
+
+void PoolState::keep_house() {
+    const TimePoint now = Clock::now();
+    const std::vector<Slot*> idle = idle_;  // the one that was idle for longest first
+    for (Slot* each : idle) {
+        const bool idle_too_long = values_.max_idle > Duration::zero() && now - each->idle_since >= values_.max_idle &&
+                                   slots_.size() > values_.min_size;
+        if (idle_too_long || worn_out(*each, now)) remove(*each);
+    }
+    grow();
+    arm_housekeeping();
+}
+
+}  // namespace coaio::db::detail

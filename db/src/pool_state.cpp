@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+#include "pool_state.hpp"
+
+#include <coaio/core/loop.hpp>
+#include <coaio/core/timeout.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace coaio::db::detail {
+
+using namespace std::chrono_literals;
+
+Lease::Lease(Lease&& other) noexcept
+    : pool_(std::move(other.pool_)), slot_(std::exchange(other.slot_, nullptr)), own_(std::move(other.own_)) {}
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+    if (this != &other) {
+        give_back();
+        pool_ = std::move(other.pool_);
+        slot_ = std::exchange(other.slot_, nullptr);
+        own_ = std::move(other.own_);
+    }
+    return *this;
+}
+
+void Lease::give_back() noexcept {
+    own_.reset();
+    Slot* const slot = std::exchange(slot_, nullptr);
+    const auto pool = std::move(pool_);
+    if (slot != nullptr) pool->give_back(*slot);
+}
+
+void AcquireWait::enter() {
+    pool_->waiting_.push_back(*this);
+    ++pool_->waiting_count_;
+    pool_->grow();
+}
+
+AcquireWait::~AcquireWait() {
+    if (linked()) --pool_->waiting_count_;
+    if (granted_ != nullptr) pool_->give_back(*granted_);
+}
+
+bool AcquireWait::cancel(coaio::detail::CancelMessage message) noexcept {
+    if (linked()) --pool_->waiting_count_;
+    return Waiter::cancel(message);
+}
+
+Slot* AcquireWait::await_resume() {
+    throw_if_cancelled();  // a connection that was granted goes on to the next one, by the destructor
+    if (failure_) std::rethrow_exception(failure_);
+    return std::exchange(granted_, nullptr);
+}
+
+WaitInfo AcquireWait::describe() const {
+    return {.what = "connection of the pool (" + std::to_string(pool_->slots_.size()) + " of " +
+                    std::to_string(pool_->values_.max_size) + ")"};
+}
+
+PoolState::PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout)
+    : connector_(std::move(connector)), values_(values), cancel_timeout_(cancel_timeout) {
+    values_.max_size = std::max<std::size_t>(values_.max_size, 1);
+    values_.max_idle = std::min<Duration>(values_.max_idle, 24h * 3650);
+    values_.max_lifetime = std::min<Duration>(values_.max_lifetime, 24h * 3650);
+    values_.min_size = std::min(values_.min_size, values_.max_size);
+    at_once_ = values_.max_size;
+}
+
+PoolState::~PoolState() = default;
+
+bool PoolState::loop_alive() const noexcept {
+    const auto* running = coaio::detail::thread_state.core;
+    return core_ != nullptr && running == core_ && !running->closed;
+}
+
+Coro<Lease> PoolState::acquire() {
+    binding_.require("pool");
+    core_ = coaio::detail::thread_state.core;
+    if (closed_) throw PoolClosed();
+    ++totals_.acquires;
+    const TimePoint began = Clock::now();
+    Lease lease;
+    if (waiting_.empty()) lease = Lease(shared_from_this(), take_idle());
+    if (!lease || needs_ping(lease.slot())) {
+        ++totals_.waits;
+        bool timed_out = false;
+        Timeout limit(deadline_in(values_.acquire_timeout));
+        try {
+            lease = co_await acquire_slowly(std::move(lease));
+            limit.leave();
+        } catch (...) {
+            try {
+                limit.leave_by_exception();
+            } catch (const TimeoutError&) {
+                timed_out = true;
+            }
+            if (!timed_out) throw;
+        }
+        const Duration waited = Clock::now() - began;
+        totals_.waited += waited;
+        if (timed_out) {
+            ++totals_.timeouts;
+            throw_timeout(waited);
+        }
+    }
+    lease.slot().taken = Clock::now();
+    lease.slot().holder = current_task();
+    co_return std::move(lease);
+}
+
+Coro<Lease> PoolState::acquire_slowly(Lease lease) {
+    for (;;) {
+        if (!lease) {
+            if (closed_) throw PoolClosed();
+            if (waiting_count_ >= values_.max_waiting) {
+                throw PoolFull(std::to_string(waiting_count_) + " tasks wait for a connection of the pool already");
+            }
+            Slot* const slot = co_await coaio::detail::WaitOn<AcquireWait, PoolState>(*this);
+            lease = Lease(shared_from_this(), slot);
+        }
+        if (!needs_ping(lease.slot())) co_return std::move(lease);
+        const bool fit = co_await answers(lease.link());
+        if (fit) co_return std::move(lease);
+        lease.link().close();
+        lease.give_back();
+        if (waiting_.empty()) lease = Lease(shared_from_this(), take_idle());
+    }
+}
+
+Coro<bool> PoolState::answers(Link& link) const {
+    Timeout limit(deadline_in(values_.ping_timeout));
+    try {
+        co_await link.command("", OnCancel::close);
+        limit.leave();
+        co_return true;
+    } catch (const Error&) {
+        limit.leave();
+        co_return false;
+    } catch (...) {
+        bool timed_out = false;
+        try {
+            limit.leave_by_exception();
+        } catch (const TimeoutError&) {
+            timed_out = true;
+        }
+        if (!timed_out) throw;
+        co_return false;
+    }
+}
+
+bool PoolState::needs_ping(const Slot& slot) const {
+    return slot.was_idle && Clock::now() - slot.idle_since >= values_.ping_after;
+}
+
+bool PoolState::worn_out(const Slot& slot, TimePoint now) const {
+    return slot.era != era_ || (values_.max_lifetime > Duration::zero() && now >= slot.expires);
+}
+
+Slot* PoolState::take_idle() {
+    while (!idle_.empty()) {
+        Slot* const slot = idle_.back();
+        idle_.pop_back();
+        if (slot->link->alive() && !worn_out(*slot, Clock::now())) {
+            slot->state = Slot::State::in_use;
+            slot->was_idle = true;
+            return slot;
+        }
+        remove(*slot);
+    }
+    return nullptr;
+}
+
+void PoolState::throw_timeout(Duration waited) const {
+    const auto in_ms = [](Duration d) {
+        return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count()) + " ms";
+    };
+    std::string text = "no connection of the pool came free within " + in_ms(waited) + ": " +
+                       std::to_string(slots_.size()) + " of " + std::to_string(values_.max_size) + " connections, " +
+                       std::to_string(count(Slot::State::in_use)) + " in use, " + std::to_string(opening_) +
+                       " being opened, " + std::to_string(waiting_count_) + " other tasks wait";
+    const Slot* oldest = nullptr;
+    for (const Slot& each : slots_) {
+        if (each.state != Slot::State::in_use || !each.holder) continue;
+        if (oldest == nullptr || each.taken < oldest->taken) oldest = &each;
+    }
+    if (oldest != nullptr) {
+        text += "; held longest, for " + in_ms(Clock::now() - oldest->taken) + ", by " + oldest->holder->repr();
+    }
+    if (!last_failure_.empty()) text += "; the last attempt to connect failed: " + last_failure_;
+    throw PoolTimeout(text, waited);
+}
+
+void PoolState::give_back(Slot& slot) noexcept {
+    slot.holder.reset();
+    if (!loop_alive()) {
+        remove(slot);
+        return;
+    }
+    try {
+        switch (slot.link->state()) {
+        case LinkState::idle: offer(slot); break;
+        case LinkState::in_transaction:
+        case LinkState::failed:
+            slot.state = Slot::State::cleaning;
+            start(slot, clean(shared_from_this(), slot));
+            break;
+        case LinkState::busy:
+        case LinkState::broken: remove(slot); break;
+        }
+        grow();
+    } catch (...) {
+        remove(slot);
+    }
+}
+
+void PoolState::offer(Slot& slot) {
+    const TimePoint now = Clock::now();
+    if (closed_ || worn_out(slot, now)) {
+        remove(slot);
+    } else if (!waiting_.empty()) {
+        slot.state = Slot::State::in_use;
+        slot.was_idle = false;
+        --waiting_count_;
+        static_cast<AcquireWait&>(waiting_.front()).grant(&slot);
+        waiting_.wake_front();
+    } else {
+        slot.state = Slot::State::idle;
+        slot.idle_since = now;
+        idle_.push_back(&slot);
+        arm_housekeeping();
+    }
+}
+
+void PoolState::remove(Slot& slot) noexcept {
+    if (slot.link) {
+        slot.link->close();
+        ++totals_.closed;
+    }
+    if (slot.state == Slot::State::opening) --opening_;
+    std::erase(idle_, &slot);
+    slots_.erase(slot.self);
+    if (closed_ && slots_.empty() && loop_alive()) drained_.set();
+}
+
+void PoolState::expire() {
+    ++era_;
+    const std::vector<Slot*> old = std::exchange(idle_, {});
+    for (Slot* each : old) remove(*each);
+}
+
+Coro<> PoolState::close() {
+    shut();
+    if (!slots_.empty()) co_await drained_.wait();
+}
+
+void PoolState::abandon() noexcept {
+    try {
+        shut();
+    } catch (...) {
+        closed_ = true;
+    }
+}
+
+void PoolState::shut() {
+    closed_ = true;
+    const bool alive = loop_alive();
+    if (housekeeping_ && alive) housekeeping_->cancel();
+    if (retry_ && alive) retry_->cancel();
+    housekeeping_.reset();
+    retry_.reset();
+    const std::vector<Slot*> idle = std::exchange(idle_, {});
+    for (Slot* each : idle) remove(*each);
+    if (!alive) return;
+    fail_waiters(std::make_exception_ptr(PoolClosed()));
+    for (Slot& each : slots_) {
+        if (each.state == Slot::State::opening && each.worker) each.worker->cancel();
+    }
+}
+
+void PoolState::fail_waiters(const std::exception_ptr& failure) noexcept {
+    while (!waiting_.empty()) {
+        --waiting_count_;
+        static_cast<AcquireWait&>(waiting_.front()).fail(failure);
+        waiting_.wake_front();
+    }
+}
+
+std::size_t PoolState::count(Slot::State state) const noexcept {
+    return static_cast<std::size_t>(
+        std::count_if(slots_.begin(), slots_.end(), [state](const Slot& slot) { return slot.state == state; }));
+}
+
+PoolStats PoolState::statistics() const {
+    PoolStats stats = totals_;
+    stats.size = slots_.size();
+    stats.idle = idle_.size();
+    stats.in_use = count(Slot::State::in_use);
+    stats.opening = opening_;
+    stats.cleaning = count(Slot::State::cleaning);
+    stats.waiting = waiting_count_;
+    return stats;
+}
+
+}  // namespace coaio::db::detail

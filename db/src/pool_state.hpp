@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "link.hpp"
+
+#include <coaio/db/options.hpp>
+#include <coaio/db/pool.hpp>
+
+#include <coaio/core/detail/wait_list.hpp>
+#include <coaio/core/event.hpp>
+#include <coaio/core/handle.hpp>
+#include <coaio/core/task.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace coaio::db::detail {
+
+class PoolState;
+
+/// One session's place in a pool, from before it is opened until after it is closed.
+struct Slot {
+    enum class State : unsigned char { opening, idle, in_use, cleaning };
+
+    State state = State::opening;
+    bool was_idle = false;
+    std::unique_ptr<Link> link;
+    TimePoint expires{};
+    TimePoint idle_since{};
+    TimePoint taken{};
+    std::uint64_t era = 0;
+    std::optional<AnyTask> holder;
+    std::optional<AnyTask> worker;  // opens or cleans it
+    std::list<Slot>::iterator self{};
+};
+
+/// The right to use a link: of a pool, to which it goes back, or of its own.
+class Lease {
+public:
+    Lease() noexcept = default;
+    explicit Lease(std::unique_ptr<Link> own) noexcept : own_(std::move(own)) {}
+    Lease(std::shared_ptr<PoolState> pool, Slot* slot) noexcept : pool_(std::move(pool)), slot_(slot) {}
+    Lease(Lease&& other) noexcept;
+    Lease& operator=(Lease&& other) noexcept;
+    ~Lease() { give_back(); }
+
+    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr || own_ != nullptr; }
+    [[nodiscard]] Link& link() const noexcept { return slot_ != nullptr ? *slot_->link : *own_; }
+    [[nodiscard]] Slot& slot() const noexcept { return *slot_; }
+    void give_back() noexcept;
+
+private:
+    std::shared_ptr<PoolState> pool_;
+    Slot* slot_ = nullptr;
+    std::unique_ptr<Link> own_;
+};
+
+/// A task that waits for a connection, in the order of arrival.
+class AcquireWait final : public coaio::detail::Waiter {
+public:
+    explicit AcquireWait(PoolState& pool) noexcept : pool_(&pool) {}
+    ~AcquireWait();
+
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class P>
+    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+        enter();
+        hang(self, location);
+    }
+    [[nodiscard]] Slot* await_resume();
+
+    bool cancel(coaio::detail::CancelMessage message) noexcept override;
+    [[nodiscard]] WaitInfo describe() const override;
+
+    void grant(Slot* slot) noexcept { granted_ = slot; }
+    void fail(std::exception_ptr failure) noexcept { failure_ = std::move(failure); }
+
+private:
+    void enter();
+
+    PoolState* pool_;
+    Slot* granted_ = nullptr;
+    std::exception_ptr failure_;
+};
+
+/// The pool's logic, over links of any kind.
+class PoolState : public std::enable_shared_from_this<PoolState> {
+public:
+    PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout);
+    ~PoolState();
+    PoolState(const PoolState&) = delete;
+    PoolState& operator=(const PoolState&) = delete;
+
+    [[nodiscard]] Coro<Lease> acquire();
+    /// Opens one connection now and fails as that does.
+    [[nodiscard]] Coro<> open_first();
+    [[nodiscard]] Coro<> close();
+    /// Nobody can close it any more: as `close`, without waiting.
+    void abandon() noexcept;
+    void expire();
+    [[nodiscard]] PoolStats statistics() const;
+
+    void give_back(Slot& slot) noexcept;
+
+private:
+    friend AcquireWait;
+    struct WorkGuard;
+
+    [[nodiscard]] Coro<Lease> acquire_slowly(Lease lease);
+    [[nodiscard]] Coro<bool> answers(Link& link) const;
+    [[nodiscard]] bool needs_ping(const Slot& slot) const;
+    [[nodiscard]] Slot* take_idle();
+    [[noreturn]] void throw_timeout(Duration waited) const;
+
+    void grow();
+    [[nodiscard]] Slot& add_slot();
+    void start(Slot& slot, Coro<> work);
+    [[nodiscard]] static Coro<> open(std::shared_ptr<PoolState> self, Slot& slot);
+    [[nodiscard]] static Coro<> clean(std::shared_ptr<PoolState> self, Slot& slot);
+    void opened(Slot& slot, std::unique_ptr<Link> link);
+    void open_failed(const std::exception_ptr& failure);
+    void retry_later();
+    void offer(Slot& slot);
+    void remove(Slot& slot) noexcept;
+    [[nodiscard]] bool worn_out(const Slot& slot, TimePoint now) const;
+    void fail_waiters(const std::exception_ptr& failure) noexcept;
+    void keep_house();
+    void arm_housekeeping();
+    [[nodiscard]] bool loop_alive() const noexcept;
+    [[nodiscard]] std::size_t count(Slot::State state) const noexcept;
+    void shut();
+
+    std::unique_ptr<Connector> connector_;
+    PoolValues values_;
+    Duration cancel_timeout_;
+    coaio::detail::LoopCore* core_ = nullptr;
+    coaio::detail::LoopBinding binding_;
+    std::list<Slot> slots_;
+    std::vector<Slot*> idle_;  // the last one was used last
+    coaio::detail::WaitList waiting_;
+    std::size_t waiting_count_ = 0;
+    std::size_t opening_ = 0;
+    std::size_t at_once_;  // how many may be opened at the same time: one after a failure, then more
+    bool backing_off_ = false;
+    std::uint32_t failures_ = 0;
+    std::string last_failure_;
+    std::uint64_t era_ = 0;
+    bool closed_ = false;
+    Event drained_;
+    std::optional<TimerHandle> housekeeping_;
+    std::optional<TimerHandle> retry_;
+    PoolStats totals_;
+};
+
+}  // namespace coaio::db::detail

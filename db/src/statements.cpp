@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include "statements.hpp"
+
+#include <iterator>
+#include <utility>
+
+namespace coaio::db::detail {
+
+std::string Statements::key(const std::string& sql, const Params& params) {
+    std::string key;
+    key.reserve(sql.size() + 1 + params.size() * sizeof(Oid));
+    key.append(sql).push_back('\0');
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        const Oid type = params.slot(i).type;
+        key.append(reinterpret_cast<const char*>(&type), sizeof(type));
+    }
+    return key;
+}
+
+const Prepared* Statements::find(const std::string& key) {
+    auto at = by_key_.find(key);
+    if (at == by_key_.end()) return nullptr;
+    order_.splice(order_.begin(), order_, at->second);
+    return &*at->second;
+}
+
+void Statements::keep(Prepared prepared) {
+    forget(prepared.key);
+    order_.push_front(std::move(prepared));
+    by_key_.emplace(order_.front().key, order_.begin());
+    while (order_.size() > most_) forget(std::string(order_.back().key));
+}
+
+void Statements::forget(const std::string& key) {
+    auto at = by_key_.find(key);
+    if (at == by_key_.end()) return;
+    auto place = at->second;
+    by_key_.erase(at);
+    dropped_.push_back(std::move(place->name));
+    order_.erase(place);
+}
+
+void Statements::drop_later(std::vector<std::string> names) {
+    dropped_.insert(dropped_.end(), std::make_move_iterator(names.begin()), std::make_move_iterator(names.end()));
+}
+
+}  // namespace coaio::db::detail

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/params.hpp>
+
+#include <cstdint>
+#include <list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace coaio::db::detail {
+
+/// A statement that the server keeps for one session.
+struct Prepared {
+    std::string key;
+    std::string name;
+    Format results = Format::binary;
+};
+
+/// The statements that a session has prepared, by text and types of parameters; the least recently used go first.
+/// Names are never used twice, so an answer that was lost cannot make two statements of one name (STM-03).
+class Statements {
+public:
+    explicit Statements(std::size_t most) noexcept : most_(most) {}
+
+    /// Longer texts are not worth their room in the server.
+    static constexpr std::size_t longest_sql = 16 * 1024;
+
+    [[nodiscard]] bool wants(const std::string& sql) const noexcept { return most_ > 0 && sql.size() <= longest_sql; }
+    [[nodiscard]] static std::string key(const std::string& sql, const Params& params);
+
+    /// Counts as a use.
+    [[nodiscard]] const Prepared* find(const std::string& key);
+    [[nodiscard]] std::string next_name() { return "coaio_" + std::to_string(++named_); }
+    void keep(Prepared prepared);
+    /// It is gone or stale; the server is told where it may still have it.
+    void forget(const std::string& key);
+
+    /// Names that the server may drop; they are given once.
+    [[nodiscard]] std::vector<std::string> take_dropped() { return std::exchange(dropped_, {}); }
+    /// Again, since they could not be dropped.
+    void drop_later(std::vector<std::string> names);
+    [[nodiscard]] bool has_dropped() const noexcept { return !dropped_.empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
+
+private:
+    std::size_t most_;
+    std::uint64_t named_ = 0;
+    std::list<Prepared> order_;  // most recently used first
+    std::unordered_map<std::string_view, std::list<Prepared>::iterator> by_key_;
+    std::vector<std::string> dropped_;
+};
+
+}  // namespace coaio::db::detail

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/db/transaction.hpp>
+
+#include "use.hpp"
+
+#include <coaio/core/mask.hpp>
+
+#include <utility>
+
+namespace coaio::db {
+namespace {
+
+std::string begin_command(const TransactionOptions& options) {
+    std::string sql = "begin";
+    switch (options.isolation) {
+    case Isolation::server_default: break;
+    case Isolation::read_committed: sql += " isolation level read committed"; break;
+    case Isolation::repeatable_read: sql += " isolation level repeatable read"; break;
+    case Isolation::serializable: sql += " isolation level serializable"; break;
+    }
+    if (options.read_only) sql += " read only";
+    if (options.deferrable) sql += " deferrable";
+    return sql;
+}
+
+ErrorFields rolled_back(const std::string& message) {
+    ErrorFields fields;
+    fields.message = message;
+    fields.outcome = Outcome::rolled_back;
+    return fields;
+}
+
+}  // namespace
+
+Transaction::Transaction(std::shared_ptr<detail::Use> use, std::uint64_t outer, TransactionOptions options)
+    : use_(std::move(use)), outer_(outer), nested_(outer != 0), options_(options) {}
+
+Transaction::~Transaction() {
+    if (id_ != 0) use_->close_scope(id_);
+}
+
+std::string Transaction::savepoint() const { return "coaio_" + std::to_string(id_); }
+
+Coro<Rows> Transaction::run_statement(std::string sql, Params params) const {
+    return detail::Use::run(use_, id_, std::move(sql), std::move(params));
+}
+
+Coro<> Transaction::begin() {
+    detail::Link& link = use_->link(outer_);
+    if (!nested_ && link.state() != detail::LinkState::idle && link.state() != detail::LinkState::broken &&
+        link.state() != detail::LinkState::busy) {
+        throw UsageError("a transaction that was begun by a statement is open: end it before another is begun");
+    }
+    id_ = use_->open_scope(outer_);
+    std::string sql;
+    if (nested_) {
+        sql = "savepoint " + savepoint();
+    } else {
+        sql = begin_command(options_);
+    }
+    std::exception_ptr failure;
+    try {
+        co_await link.command(std::move(sql), detail::OnCancel::wait);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        // It may have begun all the same, when the cancellation met the answer.
+        co_await roll_back();
+        std::rethrow_exception(failure);
+    }
+}
+
+Coro<> Transaction::roll_back() {
+    std::string sql;
+    if (nested_) {
+        sql = "rollback to savepoint " + savepoint() + "; release savepoint " + savepoint();
+    } else {
+        sql = "rollback";
+    }
+    co_await use_->undo(std::move(sql));
+    use_->close_scope(id_);
+}
+
+Coro<> Transaction::commit() {
+    std::exception_ptr failure;
+    try {
+        detail::Link& link = use_->link(id_);
+        if (detail::cancellation_due()) co_await detail::throw_if_cancelled();
+        if (link.state() == detail::LinkState::idle) {
+            throw UsageError("a statement in the body ended the transaction: leave COMMIT and ROLLBACK to its scope");
+        }
+        if (link.state() == detail::LinkState::busy) {
+            throw UsageError("a statement still runs in the transaction at the end of its body: await it");
+        }
+        if (!nested_) {
+            co_await commit_outermost();
+        } else {
+            co_await link.command("release savepoint " + savepoint(), detail::OnCancel::wait);
+        }
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        co_await roll_back();
+        std::rethrow_exception(failure);
+    }
+    use_->close_scope(id_);
+}
+
+Coro<> Transaction::commit_outermost() {
+    detail::Link& link = use_->link(id_);
+    MaskOptions mask;
+    mask.deadline = use_->commit_timeout();
+    Rows answer;
+    ErrorFields unknown;
+    bool lost = false;
+    try {
+        answer = co_await masked(link.command("commit", detail::OnCancel::close), mask);
+    } catch (const ConnectionError& error) {
+        if (error.outcome() != Outcome::unknown) throw;
+        lost = true;
+        unknown = error.fields();
+    } catch (const TimeoutError&) {
+        lost = true;
+        unknown.message = "COMMIT was not answered in time; the connection was closed";
+    }
+    if (lost) {
+        unknown.connection_good = false;
+        throw CommitUnknownError(std::move(unknown));
+    }
+    if (answer.command() != "COMMIT") {
+        throw Error(rolled_back("the transaction was rolled back: a statement in it had failed"));
+    }
+}
+
+}  // namespace coaio::db

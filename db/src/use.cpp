@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "use.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace coaio::db::detail {
+
+const Link& Use::look() const {
+    if (released_) throw UsageError("the connection was given back already");
+    return lease_.link();
+}
+
+Link& Use::link(std::uint64_t scope) const {
+    if (released_) throw UsageError("the connection was given back already");
+    if (scopes_.back() != scope) {
+        const bool open = std::find(scopes_.begin(), scopes_.end(), scope) != scopes_.end();
+        if (open) throw UsageError("a transaction is open inside: use the handle that its body was given");
+        throw UsageError("the transaction is over: its handle lives as long as its body");
+    }
+    return lease_.link();
+}
+
+std::uint64_t Use::open_scope(std::uint64_t outer) {
+    const Link& link = this->link(outer);
+    if (link.state() == LinkState::busy) {
+        throw UsageError("a statement runs on this connection: await it before a transaction is begun");
+    }
+    scopes_.push_back(++last_scope_);
+    return last_scope_;
+}
+
+void Use::close_scope(std::uint64_t scope) noexcept {
+    auto at = std::find(scopes_.begin() + 1, scopes_.end(), scope);
+    scopes_.erase(at, scopes_.end());
+}
+
+void Use::release() noexcept {
+    if (std::exchange(released_, true)) return;
+    const bool running = lease_ && lease_.link().state() == LinkState::busy;
+    if (!running) lease_.give_back();
+}
+
+Coro<Rows> Use::run(std::shared_ptr<Use> self, std::uint64_t scope, std::string sql, Params params) {
+    Link& link = self->link(scope);
+    co_return co_await link.run(sql, params);
+}
+
+Coro<bool> Use::undo(std::string commands) {
+    Link& link = lease_.link();
+    const auto open = [&link] {
+        return link.state() == LinkState::in_transaction || link.state() == LinkState::failed;
+    };
+    if (!open()) co_return link.state() == LinkState::idle;
+    const bool undone =
+        co_await masked_attempt(ignore(link.command(std::move(commands), OnCancel::close)), cancel_timeout_);
+    if (!undone) link.close();
+    co_return undone;
+}
+
+}  // namespace coaio::db::detail

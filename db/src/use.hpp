@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "pool_state.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace coaio::db::detail {
+
+/// A link in somebody's hands, and the transactions opened on it, one inside the other. Scope 0 is the connection.
+class Use {
+public:
+    Use(Lease lease, Duration commit_timeout, Duration cancel_timeout)
+        : lease_(std::move(lease)), commit_timeout_(commit_timeout), cancel_timeout_(cancel_timeout) {}
+
+    /// Throws UsageError unless `scope` is the innermost one and nothing was given back.
+    [[nodiscard]] Link& link(std::uint64_t scope) const;
+    /// For what needs no turn of its own, such as the version.
+    [[nodiscard]] const Link& look() const;
+    [[nodiscard]] std::uint64_t open_scope(std::uint64_t outer);
+    void close_scope(std::uint64_t scope) noexcept;
+    /// Gives the link back; at once, or when what runs on it has ended.
+    void release() noexcept;
+
+    [[nodiscard]] static Coro<Rows> run(std::shared_ptr<Use> self, std::uint64_t scope, std::string sql, Params params);
+    /// Undoes a transaction or savepoint by `commands`, whatever happens; false when it had to close the session.
+    [[nodiscard]] Coro<bool> undo(std::string commands);
+
+    [[nodiscard]] Duration commit_timeout() const noexcept { return commit_timeout_; }
+    [[nodiscard]] Duration cancel_timeout() const noexcept { return cancel_timeout_; }
+
+private:
+    Lease lease_;
+    std::vector<std::uint64_t> scopes_ = std::vector<std::uint64_t>(1, 0);
+    std::uint64_t last_scope_ = 0;
+    bool released_ = false;
+    Duration commit_timeout_;
+    Duration cancel_timeout_;
+};
+
+}  // namespace coaio::db::detail

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/db.hpp>
+
+#include <coaio/core.hpp>
+#include <coaio/core/testing.hpp>
+
+#include "db/async.hpp"
+#include "support/catch.hpp"
+#include "support/postgres.hpp"
+
+namespace db = coaio::db;
+using coaio::Coro;
+using db::Transaction;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// One database and one pool for each cut; what the cut coroutine acknowledged.
+struct Bench {
+    explicit Bench(const std::string& conninfo) : url(conninfo) {}
+
+    std::string url;
+    std::optional<db::Pool> pool;
+    int acknowledged = 0;
+    int begun = 0;
+};
+
+Coro<db::Pool> open(Bench& bench, std::size_t size) {
+    bench.pool.emplace(bench.url, db::PoolOptions().max_size(size).cancel_timeout(5s));
+    co_return *bench.pool;
+}
+
+// Each of the steps that are cut. `begun` is counted before a write is asked for, `acknowledged` when it is answered.
+
+Coro<> cut_acquire(Bench& bench) {
+    auto pool = co_await open(bench, 1);
+    auto connection = co_await pool.acquire();
+    connection.release();
+    auto again = co_await pool.acquire();
+}
+
+Coro<> cut_query(Bench& bench) {
+    auto pool = co_await open(bench, 1);
+    for (int i = 0; i < 2; ++i) {
+        const int value = co_await pool.query_value<int>("select $1::int", 41 + i);
+        CHECK(value == 41 + i);
+    }
+}
+
+Coro<> cut_insert(Bench& bench) {
+    auto pool = co_await open(bench, 1);
+    for (int i = 0; i < 2; ++i) {
+        ++bench.begun;
+        co_await pool.execute("insert into t values ($1)", i);
+        ++bench.acknowledged;
+    }
+}
+
+Coro<> cut_slow_query(Bench& bench) {
+    auto pool = co_await open(bench, 1);
+    co_await pool.query("select pg_sleep(0.02)");
+}
+
+Coro<> cut_transaction(Bench& bench) {
+    auto pool = co_await open(bench, 1);
+    auto body = [](Transaction& tx) -> Coro<int> {
+        co_await tx.execute("insert into t values (1)");
+        co_return 1;
+    };
+    bench.begun += 1;
+    bench.acknowledged += co_await pool.transaction(body);
+}
+
+Coro<> cut_savepoint(Bench& bench) {
+    auto pool = co_await open(bench, 1);
+    auto body = [](Transaction& tx) -> Coro<int> {
+        auto inner = [](Transaction& sub) -> Coro<> { co_await sub.execute("insert into t values (1)"); };
+        auto failing = [](Transaction& sub) -> Coro<> {
+            co_await sub.execute("insert into t values (1)");
+            throw std::runtime_error("undo this");
+        };
+        co_await tx.transaction(inner);
+        const bool undone = co_await tests::throws<std::runtime_error>(tx.transaction(failing));
+        CHECK(undone);
+        co_return 1;
+    };
+    bench.begun += 1;
+    bench.acknowledged += co_await pool.transaction(body);
+}
+
+Coro<> cut_rollback(Bench& bench) {
+    auto pool = co_await open(bench, 1);
+    auto body = [](Transaction& tx) -> Coro<> {
+        co_await tx.execute("insert into t values (1)");
+        throw std::runtime_error("undo this");
+    };
+    const bool thrown = co_await tests::throws<std::runtime_error>(pool.transaction(body));
+    CHECK(thrown);
+}
+
+Coro<> look_after(Bench& bench, std::size_t turn, bool in_transaction) {
+    INFO("cut before turn " << turn);
+    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url);
+    // Whatever is still being opened or cleaned up ends by itself.
+    const int value = co_await pool.query_value<int>("select 11");
+    REQUIRE(value == 11);
+    const auto stats = pool.statistics();
+    REQUIRE(stats.size == 1);
+    REQUIRE(stats.idle == 1);
+    REQUIRE(stats.in_use == 0);
+    REQUIRE(stats.waiting == 0);
+    for (int i = 0; i < 3; ++i) {
+        const int open = co_await pool.query_value<int>(
+            "select count(*)::int from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() "
+            "and state like 'idle in transaction%'");
+        REQUIRE(open == 0);
+    }
+    const int rows = co_await pool.query_value<int>("select count(*)::int from t");
+    REQUIRE(rows >= bench.acknowledged);
+    REQUIRE(rows <= bench.begun);
+    // A COMMIT that was sent is answered, and so acknowledged.
+    if (in_transaction) REQUIRE(rows == bench.acknowledged);
+    co_await pool.execute("truncate t");
+    co_await pool.close();
+    bench.pool.reset();
+    bench.acknowledged = bench.begun = 0;
+}
+
+void cut_at_every_turn(Coro<> (*step)(Bench&), bool in_transaction) {
+    tests::Database database;
+    database.sql("create table t (n int)");
+    Bench bench(database.conninfo());
+    coaio::testing::cut([&] { return step(bench); },
+                        [&](std::size_t turn) { return look_after(bench, turn, in_transaction); });
+    CHECK(database.server().await_sessions(database.name(), 0));
+}
+
+Coro<> interleave(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).cancel_timeout(10s));
+    auto& loop = coaio::get_running_loop();
+    for (int i = 0; i < 60; ++i) {
+        auto task = coaio::create_task(pool.query("select pg_sleep(0.01)"));
+        const auto turns = loop.random() % 6;
+        for (std::uint64_t turn = 0; turn < turns; ++turn) co_await coaio::sleep(0s);
+        task.cancel();
+        const int value = co_await pool.query_value<int>("select $1::int", i);
+        REQUIRE(value == i);
+        try {
+            co_await task;
+        } catch (const coaio::CancelledError&) {}
+        const int after = co_await pool.query_value<int>("select $1::int", -i);
+        REQUIRE(after == -i);
+    }
+    CHECK(pool.statistics().closed == 0);
+}
+
+Coro<> by_closing(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).cancel_by_closing(true));
+    auto task = coaio::create_task(pool.query("select pg_sleep(60)"));
+    for (int i = 0; i < 5; ++i) co_await coaio::sleep(0s);
+    task.cancel();
+    try {
+        co_await task;
+    } catch (const coaio::CancelledError&) {}
+    CHECK(pool.statistics().size == 0);
+    const int value = co_await pool.query_value<int>("select 1");
+    CHECK(value == 1);
+}
+
+// In COMMIT a deferred trigger takes a while; the cancellation waits for it.
+Coro<> cancel_commit(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2));
+    co_await pool.execute("create table s (n int)");
+    co_await pool.execute("create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.2); "
+                          "return null; end $$");
+    co_await pool.execute(
+        "create constraint trigger slow after insert on s deferrable initially deferred for each row execute function "
+        "slow()");
+    auto run = [](db::Pool its) -> Coro<int> {
+        auto body = [](Transaction& tx) -> Coro<int> {
+            co_await tx.execute("insert into s values (1)");
+            co_return 5;
+        };
+        co_return co_await its.transaction(body);
+    };
+    auto task = coaio::create_task(run(pool));
+    for (;;) {
+        const int committing = co_await pool.query_value<int>(
+            "select count(*)::int from pg_stat_activity where datname = current_database() and state = 'active' and "
+            "query = 'commit'");
+        if (committing == 1) break;
+    }
+    task.cancel();
+    const int got = co_await task;
+    CHECK(got == 5);
+    const int rows = co_await pool.query_value<int>("select count(*)::int from s");
+    CHECK(rows == 1);
+}
+
+}  // namespace
+
+TEST_CASE("CON-06: an acquire cut at any turn leaves a whole pool and no session", "[pgtest]") {
+    cut_at_every_turn(cut_acquire, false);
+}
+TEST_CASE("CAN-03: a query cut at any turn, prepared or not, leaves a clean connection", "[pgtest]") {
+    cut_at_every_turn(cut_query, false);
+}
+TEST_CASE("CAN-04: an insert cut at any turn stands where it was acknowledged", "[pgtest]") {
+    cut_at_every_turn(cut_insert, false);
+}
+TEST_CASE("a slow query cut at any turn leaves a clean connection", "[pgtest]") {
+    cut_at_every_turn(cut_slow_query, false);
+}
+TEST_CASE("TXN-07 CMT-01: a transaction cut at any turn is committed just when it says so", "[pgtest]") {
+    cut_at_every_turn(cut_transaction, true);
+}
+TEST_CASE("a transaction with savepoints cut at any turn is committed just when it says so", "[pgtest]") {
+    // Two rows would mean that the inner failure was not undone.
+    cut_at_every_turn(cut_savepoint, true);
+}
+TEST_CASE("a rollback cut at any turn still rolls back", "[pgtest]") { cut_at_every_turn(cut_rollback, true); }
+
+TEST_CASE("CAN-03: a late cancel never hits the next query", "[pgtest]") {
+    tests::Database database;
+    coaio::testing::run(interleave(database.conninfo()), {.seed = 7});
+}
+
+TEST_CASE("TLS-07: where asked, a query is cancelled by closing its connection", "[pgtest]") {
+    tests::Database database;
+    coaio::testing::run(by_closing(database.conninfo()));
+}
+
+TEST_CASE("CMT-01: a cancellation that meets COMMIT waits for its answer", "[pgtest]") {
+    tests::Database database;
+    coaio::testing::run(cancel_commit(database.conninfo()));
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+#include "pool_state.hpp"
+
+#include <coaio/core.hpp>
+#include <coaio/core/testing.hpp>
+
+#include "db/async.hpp"
+#include "db/fake_link.hpp"
+#include "support/catch.hpp"
+
+namespace db = coaio::db;
+using coaio::Coro;
+using db::detail::Lease;
+using db::detail::PoolState;
+using tests::FakeServer;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct World {
+    explicit World(db::PoolOptions options)
+        : pool(std::make_shared<PoolState>(std::make_unique<tests::FakeConnector>(server), options.pool_values(), 2s)) {
+    }
+    World(const World&) = delete;
+    World& operator=(const World&) = delete;
+    ~World() { pool->abandon(); }
+
+    std::shared_ptr<FakeServer> server = std::make_shared<FakeServer>();
+    std::shared_ptr<PoolState> pool;
+};
+
+void require_whole(const World& world) {
+    const auto stats = world.pool->statistics();
+    REQUIRE(stats.in_use == 0);
+    REQUIRE(stats.waiting == 0);
+    REQUIRE(stats.idle + stats.opening + stats.cleaning == stats.size);
+    REQUIRE(world.server->mixed_up == 0);
+    REQUIRE(world.server->sessions <= stats.size);
+}
+
+Coro<> use_once(World& world, coaio::Duration time = 1ms) {
+    Lease lease = co_await world.pool->acquire();
+    co_await coaio::sleep(time);
+    co_await lease.link().run("select", db::Params());
+}
+
+Coro<> in_transaction(World& world) {
+    Lease lease = co_await world.pool->acquire();
+    co_await lease.link().command("begin", db::detail::OnCancel::wait);
+    co_await coaio::sleep(1ms);
+    co_await lease.link().command("commit", db::detail::OnCancel::wait);
+}
+
+Coro<> note_turn(World& world, int number, std::vector<int>& order) {
+    Lease lease = co_await world.pool->acquire();
+    order.push_back(number);
+    co_await coaio::sleep(1ms);
+}
+
+Coro<> serve_in_order(World& world) {
+    std::vector<int> order;
+    std::vector<coaio::Task<>> tasks;
+    for (int i = 0; i < 20; ++i) tasks.push_back(coaio::create_task(note_turn(world, i, order)));
+    co_await coaio::sleep(0s);
+    tasks[7].cancel();
+    for (auto& task : tasks) {
+        try {
+            co_await task;
+        } catch (const coaio::CancelledError&) {}
+    }
+    std::vector<int> wanted;
+    for (int i = 0; i < 20; ++i) {
+        if (i != 7) wanted.push_back(i);
+    }
+    CHECK(order == wanted);
+    CHECK(world.server->most_sessions == 2);
+    require_whole(world);
+}
+
+Coro<> hand_over(World& world) {
+    Lease first = co_await world.pool->acquire();
+    auto waiter = coaio::create_task(use_once(world));
+    co_await coaio::sleep(0s);
+    CHECK(world.pool->statistics().waiting == 1);
+    first.give_back();
+    CHECK(world.pool->statistics().idle == 0);
+    CHECK(world.pool->statistics().in_use == 1);
+    waiter.cancel();
+    const bool cancelled =
+        co_await tests::throws<coaio::CancelledError>([](coaio::Task<> task) -> Coro<> { co_await task; }(waiter));
+    CHECK(cancelled);
+    CHECK(world.pool->statistics().idle == 1);
+    require_whole(world);
+}
+
+Coro<std::string> problem_of(World& world) {
+    try {
+        Lease lease = co_await world.pool->acquire();
+    } catch (const db::PoolTimeout& error) {
+        co_return std::string("timeout ") + error.what();
+    } catch (const db::PoolFull&) {
+        co_return "full";
+    } catch (const db::PoolClosed&) {
+        co_return "closed";
+    } catch (const db::Error& error) {
+        co_return "error " + error.sqlstate();
+    }
+    co_return "none";
+}
+
+Coro<> run_out(World& world) {
+    Lease held = co_await world.pool->acquire();
+    auto waiting = coaio::create_task(problem_of(world));
+    co_await coaio::sleep(0s);
+    const std::string full = co_await problem_of(world);
+    CHECK(full == "full");
+    const std::string late = co_await waiting;
+    CHECK_THAT(late, tests::contains("timeout"));
+    CHECK_THAT(late, tests::contains("1 of 1 connections, 1 in use"));
+    CHECK_THAT(late, tests::contains("for 3000 ms, by <Task pending name='Task-1'"));
+    held.give_back();
+    require_whole(world);
+}
+
+Coro<> many_impatient(World& world) {
+    Lease held = co_await world.pool->acquire();
+    for (int i = 0; i < 1000; ++i) {
+        bool late = false;
+        try {
+            co_await coaio::wait_for(use_once(world), 1us);
+        } catch (const coaio::TimeoutError&) {
+            late = true;
+        }
+        REQUIRE(late);
+    }
+    held.give_back();
+    co_await use_once(world);
+    require_whole(world);
+}
+
+Coro<> be_down_for_a_while(World& world) {
+    world.server->down = true;
+    std::vector<coaio::Task<>> tasks;
+    for (int i = 0; i < 8; ++i) tasks.push_back(coaio::create_task(use_once(world)));
+    co_await coaio::sleep(10s);
+    CHECK(world.server->attempts >= 10);
+    CHECK(world.server->attempts <= 30);
+    // The first attempts were begun before it was known to be down.
+    world.server->most_attempts_now = 0;
+    co_await coaio::sleep(3s);
+    CHECK(world.server->most_attempts_now == 1);
+    world.server->down = false;
+    for (auto& task : tasks) co_await task;
+    require_whole(world);
+    CHECK(world.pool->statistics().connect_errors > 0);
+}
+
+Coro<> be_refused(World& world) {
+    world.server->down = true;
+    world.server->refusal = "28P01";
+    const std::string problem = co_await problem_of(world);
+    CHECK(problem == "error 28P01");
+    CHECK(world.server->attempts <= 2);
+}
+
+Coro<> die_while_idle(World& world) {
+    {
+        Lease lease = co_await world.pool->acquire();
+        static_cast<tests::FakeLink&>(lease.link()).vanish();
+    }
+    CHECK(world.pool->statistics().idle == 1);
+    co_await use_once(world);
+    CHECK(world.pool->statistics().opened == 2);
+    CHECK(world.pool->statistics().closed == 1);
+    co_await coaio::sleep(2s);
+    co_await use_once(world);
+    CHECK(world.server->pings == 1);
+    co_await coaio::sleep(2s);
+    world.server->silent = true;
+    auto task = coaio::create_task(use_once(world));
+    co_await coaio::sleep(1s);
+    world.server->silent = false;
+    co_await task;
+    CHECK(world.pool->statistics().opened == 3);
+    require_whole(world);
+}
+
+Coro<> grow_old(World& world) {
+    co_await use_once(world);
+    co_await coaio::sleep(40min);
+    CHECK(world.pool->statistics().size == 0);
+    co_await use_once(world);
+    world.pool->expire();
+    CHECK(world.pool->statistics().size == 0);
+    Lease lease = co_await world.pool->acquire();
+    world.pool->expire();
+    lease.give_back();
+    CHECK(world.pool->statistics().size == 0);
+    CHECK(world.server->sessions == 0);
+}
+
+Coro<> keep_some(World& world) {
+    co_await use_once(world);
+    co_await coaio::sleep(1s);
+    CHECK(world.pool->statistics().idle == 3);
+    co_await coaio::sleep(2h);
+    CHECK(world.pool->statistics().idle == 3);
+}
+
+Coro<> return_dirty(World& world) {
+    {
+        Lease lease = co_await world.pool->acquire();
+        co_await lease.link().command("begin", db::detail::OnCancel::wait);
+    }
+    CHECK(world.pool->statistics().cleaning == 1);
+    co_await use_once(world);
+    CHECK(world.server->rollbacks == 1);
+    CHECK(world.pool->statistics().opened == 1);
+    require_whole(world);
+}
+
+Coro<> close_it(World& world) {
+    auto busy = coaio::create_task(use_once(world, 5s));
+    co_await coaio::sleep(1s);
+    auto waiting = coaio::create_task(problem_of(world));
+    co_await coaio::sleep(1s);
+    auto closing = coaio::create_task(world.pool->close());
+    const std::string problem = co_await waiting;
+    CHECK(problem == "closed");
+    CHECK_FALSE(closing.done());
+    co_await busy;
+    co_await closing;
+    CHECK(world.pool->statistics().size == 0);
+    CHECK(world.server->sessions == 0);
+    const std::string after = co_await problem_of(world);
+    CHECK(after == "closed");
+}
+
+Coro<> churn(World& world, int number) {
+    for (int i = 0; i < 3; ++i) {
+        if (number % 3 == 0) {
+            co_await in_transaction(world);
+        } else {
+            co_await use_once(world);
+        }
+    }
+}
+
+Coro<> crowd() {
+    World world(db::PoolOptions().max_size(3));
+    std::vector<coaio::Task<>> tasks;
+    for (int i = 0; i < 12; ++i) tasks.push_back(coaio::create_task(churn(world, i)));
+    auto& loop = coaio::get_running_loop();
+    for (int i = 0; i < 6; ++i) {
+        co_await coaio::sleep(coaio::Duration(static_cast<std::int64_t>(loop.random() % 4'000'000)));
+        tasks[loop.random() % tasks.size()].cancel();
+    }
+    for (auto& task : tasks) {
+        try {
+            co_await task;
+        } catch (const coaio::CancelledError&) {}
+    }
+    co_await coaio::sleep(1s);
+    require_whole(world);
+    REQUIRE(world.server->most_sessions <= 3);
+    co_await use_once(world);
+    co_await world.pool->close();
+    REQUIRE(world.server->sessions == 0);
+}
+
+template <class F>
+void in(db::PoolOptions options, F body) {
+    coaio::testing::run([](db::PoolOptions given, F function) -> Coro<> {
+        World world(given);
+        co_await function(world);
+    }(std::move(options), body));
+}
+
+}  // namespace
+
+TEST_CASE("POL-03: those who wait are served in the order of arrival") {
+    in(db::PoolOptions().max_size(2), serve_in_order);
+}
+
+TEST_CASE("POL-04 POL-07: a connection goes straight to the next waiter, or back when that one is cancelled") {
+    in(db::PoolOptions().max_size(1), hand_over);
+}
+
+TEST_CASE("POL-05 POL-06: the timeout says who holds what, and a full queue refuses at once") {
+    in(db::PoolOptions().max_size(1).max_waiting(1).acquire_timeout(3s), run_out);
+}
+
+TEST_CASE("POL-08: a thousand who gave up leave nothing behind") { in(db::PoolOptions().max_size(1), many_impatient); }
+
+TEST_CASE("POL-10 POL-11: while the server is down one attempt at a time is made, and nobody fails for it") {
+    in(db::PoolOptions().max_size(8), be_down_for_a_while);
+}
+
+TEST_CASE("AUT-05: a refusal that will not change fails those who wait") { in(db::PoolOptions(), be_refused); }
+
+TEST_CASE("POL-14 POL-15: what died or went silent while idle is not handed out") {
+    in(db::PoolOptions().max_size(1), die_while_idle);
+}
+
+TEST_CASE("POL-13 POL-24: connections go when idle or old for too long, or expired") {
+    in(db::PoolOptions(), grow_old);
+}
+
+TEST_CASE("POL-12: min_size is kept in the background") { in(db::PoolOptions().min_size(3), keep_some); }
+
+TEST_CASE("POL-16: what comes back in a transaction is rolled back by the pool") {
+    in(db::PoolOptions().max_size(1), return_dirty);
+}
+
+TEST_CASE("close waits for what is in use and refuses the rest") { in(db::PoolOptions().max_size(1), close_it); }
+
+TEST_CASE("a crowd with cancellations in any order leaves the pool whole") {
+    coaio::testing::explore([] { return crowd(); });
+}
+
+TEST_CASE("POL-07: an acquire cut at any turn leaves the pool whole") {
+    std::unique_ptr<World> world;
+    coaio::testing::cut(
+        [&world] {
+            world = std::make_unique<World>(db::PoolOptions().max_size(1));
+            return [](World& it) -> Coro<> {
+                co_await use_once(it);
+                co_await in_transaction(it);
+            }(*world);
+        },
+        [&world](std::size_t) {
+            return [](World& it) -> Coro<> {
+                co_await coaio::sleep(1s);
+                require_whole(it);
+                co_await use_once(it);
+                require_whole(it);
+            }(*world);
+        });
+}
