@@ -88,8 +88,13 @@ struct Bench {
 };
 
 constexpr Bench benches[] = {
-    {"create_await", create_await}, {"spawn_join", spawn_join}, {"yield", yield}, {"sleep", sleep},
-    {"timers", timers},             {"queue", queue},           {"gather", gather},
+    {"create_await", create_await},
+    {"spawn_join", spawn_join},
+    {"yield", yield},
+    {"sleep", sleep},
+    {"timers", timers},
+    {"queue", queue},
+    {"gather", gather},
 };
 
 }  // namespace

@@ -19,7 +19,7 @@ struct Example {
 /// In the order in which a newcomer meets them.
 [[nodiscard]] std::span<const Example> examples();
 
-// first_steps.cpp
+// tour.cpp
 coaio::Coro<> hello(std::ostream& out);
 coaio::Coro<> sequential(std::ostream& out);
 coaio::Coro<> concurrent(std::ostream& out);

@@ -144,6 +144,16 @@ private:
 
 namespace detail {
 
+namespace {
+
+// One line has no room for a path: the file's own name.
+std::string short_site(const std::source_location& where) {
+    const std::string whole = site(where);
+    return whole.substr(whole.rfind('/') + 1);
+}
+
+}  // namespace
+
 std::string describe_task(const TaskBase& task, const std::string& result) {
     std::string text = "<Task ";
     switch (task.status()) {
@@ -154,9 +164,9 @@ std::string describe_task(const TaskBase& task, const std::string& result) {
     }
     text += " name='" + task.name() + "' coro=<" + function_name(task.definition()) + "()";
     if (!task.done()) {
-        text += " running at " + site(task.root()->location);
+        text += " running at " + short_site(task.root()->location);
     } else {
-        text += " done, defined at " + site(task.definition());
+        text += " done, defined at " + short_site(task.definition());
     }
     text += ">";
     if (task.status() == FutureStatus::failed) text += " exception=" + describe_exception(task.stored_exception());

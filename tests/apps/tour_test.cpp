@@ -56,14 +56,12 @@ TEST_CASE("tour concurrent: two tasks take two seconds") {
     REQUIRE(run.took == 2s);
 }
 
-TEST_CASE("tour not-awaited: nothing runs, then 42") {
-    REQUIRE(run_example("not-awaited").output == "42\n");
-}
+TEST_CASE("tour not-awaited: nothing runs, then 42") { REQUIRE(run_example("not-awaited").output == "42\n"); }
 
 TEST_CASE("tour task-state: pending where it runs, then finished with its result") {
     const Run run = run_example("task-state");
     REQUIRE_THAT(run.output, tests::contains("<Task pending name='Task-2' coro=<execute() running at "));
-    REQUIRE_THAT(run.output, tests::contains("first_steps.cpp:"));
+    REQUIRE_THAT(run.output, tests::contains("tour.cpp:"));
     REQUIRE_THAT(run.output, tests::contains("<Task finished name='Task-2' coro=<execute() done, defined at "));
     REQUIRE_THAT(run.output, tests::contains("result=1>"));
     REQUIRE(run.took == 1s);
@@ -81,25 +79,23 @@ TEST_CASE("tour future: a future beside a coroutine, and one from a thread") {
 
 TEST_CASE("tour display-date: the date each second for five seconds") {
     const Run run = run_example("display-date");
-    REQUIRE(run.output ==
-            "2023-11-14 22:13:20\n2023-11-14 22:13:21\n2023-11-14 22:13:22\n2023-11-14 22:13:23\n"
-            "2023-11-14 22:13:24\n");
+    REQUIRE(run.output == "2023-11-14 22:13:20\n2023-11-14 22:13:21\n2023-11-14 22:13:22\n2023-11-14 22:13:23\n"
+                          "2023-11-14 22:13:24\n");
     REQUIRE(run.took == 4s);
 }
 
 TEST_CASE("tour factorial: three tasks take turns") {
     const Run run = run_example("factorial");
-    REQUIRE(run.output ==
-            "Task A: Compute factorial(2), currently i=2...\n"
-            "Task B: Compute factorial(3), currently i=2...\n"
-            "Task C: Compute factorial(4), currently i=2...\n"
-            "Task A: factorial(2) = 2\n"
-            "Task B: Compute factorial(3), currently i=3...\n"
-            "Task C: Compute factorial(4), currently i=3...\n"
-            "Task B: factorial(3) = 6\n"
-            "Task C: Compute factorial(4), currently i=4...\n"
-            "Task C: factorial(4) = 24\n"
-            "[2, 6, 24]\n");
+    REQUIRE(run.output == "Task A: Compute factorial(2), currently i=2...\n"
+                          "Task B: Compute factorial(3), currently i=2...\n"
+                          "Task C: Compute factorial(4), currently i=2...\n"
+                          "Task A: factorial(2) = 2\n"
+                          "Task B: Compute factorial(3), currently i=3...\n"
+                          "Task C: Compute factorial(4), currently i=3...\n"
+                          "Task B: factorial(3) = 6\n"
+                          "Task C: Compute factorial(4), currently i=4...\n"
+                          "Task C: factorial(4) = 24\n"
+                          "[2, 6, 24]\n");
     REQUIRE(run.took == 3s);
 }
 
@@ -110,7 +106,8 @@ TEST_CASE("tour gather-exceptions: outcomes, or the first failure") {
 
 TEST_CASE("tour shield: the caller is cancelled, the save is finished") {
     const Run run = run_example("shield");
-    REQUIRE(run.output == "saving\nthe request was cancelled\nsaved\ncaller cancelled: true, saving cancelled: false\n");
+    REQUIRE(run.output ==
+            "saving\nthe request was cancelled\nsaved\ncaller cancelled: true, saving cancelled: false\n");
     REQUIRE(run.took == 2s);
 }
 

@@ -5,6 +5,17 @@
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// [execute]
+coaio::Coro<int> execute() {
+    co_await coaio::sleep(1s);
+    co_return 1;
+}
+// [/execute]
+
+}  // namespace
+
 namespace tour {
 
 namespace {
@@ -19,11 +30,6 @@ coaio::Coro<> say_after(coaio::Duration delay, std::string what, std::ostream& o
 // [nested]
 coaio::Coro<int> nested() { co_return 42; }
 // [/nested]
-
-coaio::Coro<int> execute() {
-    co_await coaio::sleep(1s);
-    co_return 1;
-}
 
 }  // namespace
 
