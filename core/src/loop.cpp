@@ -24,8 +24,8 @@ namespace coaio {
 
 namespace {
 
-// With work at hand the kernel is asked every so many turns only: asking costs more than a turn.
-constexpr std::uint32_t turns_between_polls = 32;
+// With work at hand the kernel is asked only after so many steps: asking costs more than a step.
+constexpr std::uint32_t steps_between_polls = 64;
 
 // So that one task whose peer is always quicker than it cannot keep the others waiting.
 constexpr std::uint32_t io_operations_per_step = 32;
@@ -128,17 +128,18 @@ void Loop::Impl::turn() {
     if (on_turn) on_turn(turns);
     ++turns;
     if (mailbox->filled()) take_posted();
-    if (ready.empty() || stopping || ++turns_since_poll >= turns_between_polls || virtual_time) {
+    if (ready.empty() || stopping || steps_since_poll >= steps_between_polls || virtual_time) {
         const std::int64_t before = read_clock();
         longest_step = std::max(longest_step, before - now);
         now = before;
         wait_for_work();
-        turns_since_poll = 0;
+        steps_since_poll = 0;
         now = read_clock();
         if (mailbox->filled()) take_posted();
         collect_due();
     }
     if (shuffle) shuffle_ready();
+    steps_since_poll += ready.size();
     for (auto left = ready.size(); left > 0 && escaping == nullptr; --left) {
         run_entry(ready.pop());
     }

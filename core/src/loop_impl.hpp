@@ -29,7 +29,7 @@ struct Loop::Impl : detail::LoopCore {
     std::thread::id thread;
 
     std::uint64_t turns = 0;
-    std::uint32_t turns_since_poll = 0;
+    std::uint32_t steps_since_poll = 0;
     std::int64_t longest_step = 0;
     std::int64_t slow_step = 100'000'000;
 
