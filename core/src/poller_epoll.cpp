@@ -78,6 +78,10 @@ public:
         return result < 0 ? result : -error;
     }
     [[nodiscard]] long shutdown_write() noexcept override { return sys::shutdown(fd_, SHUT_WR); }
+    void spoil() noexcept override {
+        const linger reset{.l_onoff = 1, .l_linger = 0};
+        if (socket_) static_cast<void>(!sys::set_option(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset));
+    }
     [[nodiscard]] int descriptor() const noexcept override { return fd_; }
     [[nodiscard]] std::string describe() const override {
         return (socket_ ? "socket " : "descriptor ") + std::to_string(fd_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coaio/core/coro.hpp>
+#include <coaio/core/detail/future_state.hpp>
 #include <coaio/core/io.hpp>
 #include <coaio/net/address.hpp>
 #include <coaio/net/error.hpp>
@@ -9,7 +10,6 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -90,7 +90,7 @@ public:
     /// Closes it at once, both ways; who still waits gets `ClosedError`. Again: no effect. What was written is still
     /// delivered, unless the stream is broken. With TLS the goodbye is sent if the kernel takes it.
     void close() noexcept;
-    [[nodiscard]] bool is_open() const noexcept { return impl_ != nullptr; }
+    [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(impl_); }
     [[nodiscard]] explicit operator bool() const noexcept { return is_open(); }
     /// A write was cut in the middle.
     [[nodiscard]] bool is_broken() const noexcept;
@@ -108,26 +108,30 @@ public:
     /// For the library: over a descriptor. `peer` is for messages; asked of the kernel when empty.
     explicit Stream(io::Descriptor descriptor, Address peer = {});
     struct Impl;
-    explicit Stream(std::unique_ptr<Impl> impl) noexcept;
-    [[nodiscard]] Impl* impl() const noexcept { return impl_.get(); }
+    explicit Stream(coaio::detail::Ref<Impl> impl) noexcept;
+    [[nodiscard]] const coaio::detail::Ref<Impl>& impl() const noexcept { return impl_; }
 
 private:
+    static constexpr std::size_t few = 4;
+
     template <std::size_t N>
-    [[nodiscard]] Coro<> write_array(std::array<Buffer, N> buffers) {
-        if constexpr (N == 1) {
-            return write_one(buffers[0]);
+    [[nodiscard]] Coro<> write_array(const std::array<Buffer, N>& buffers) {
+        if constexpr (N <= few) {
+            std::array<Buffer, few> padded{};
+            for (std::size_t i = 0; i < N; ++i) padded[i] = buffers[i];
+            return write_few(padded, N);
         } else {
-            return write_few(*this, buffers);
+            return write_many(*this, buffers);
         }
     }
+    [[nodiscard]] Coro<> write_few(std::array<Buffer, few> buffers, std::size_t count);
     template <std::size_t N>
-    static Coro<> write_few(Stream& stream, std::array<Buffer, N> buffers) {
+    static Coro<> write_many(Stream& stream, std::array<Buffer, N> buffers) {
         co_await stream.write(std::span<const Buffer>(buffers));
     }
-    [[nodiscard]] Coro<> write_one(Buffer only);
-    [[nodiscard]] Impl& open() const;
+    [[nodiscard]] const coaio::detail::Ref<Impl>& open() const;
 
-    std::unique_ptr<Impl> impl_;
+    coaio::detail::Ref<Impl> impl_;
 };
 
 /// Two streams of which each reads what the other writes, through memory: no kernel, so time may be virtual.

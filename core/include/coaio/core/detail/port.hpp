@@ -77,6 +77,8 @@ public:
     /// 0 when connected; called when the out side was signalled.
     [[nodiscard]] virtual long finish_connect() noexcept;
     [[nodiscard]] virtual long shutdown_write() noexcept;
+    /// When it is closed, the other side gets an error in place of an orderly end.
+    virtual void spoil() noexcept {}
     /// The kernel's number, or -1.
     [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
     /// For dumps: `socket 7`.

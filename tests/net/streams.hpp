@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/core/coro.hpp>
+#include <coaio/net/connect.hpp>
+#include <coaio/net/listen.hpp>
+#include <coaio/net/stream.hpp>
+#include <coaio/net/tls.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tests {
+
+/// A certificate authority of this run, and a certificate that it issued.
+struct Authority {
+    Authority();
+    /// A certificate for these names (`DNS:localhost`, `IP:127.0.0.1`).
+    [[nodiscard]] coaio::net::TlsIdentity issue(const std::string& names, bool expired = false) const;
+    std::string root;  // PEM
+
+private:
+    std::string key_;
+};
+
+[[nodiscard]] const Authority& authority();
+[[nodiscard]] coaio::net::TlsContext server_context();
+[[nodiscard]] coaio::net::TlsContext client_context();
+
+/// Two ends of one connection, of each kind.
+enum class Kind { memory, tcp, local, tls_over_tcp, tls_over_memory };
+inline const std::vector<Kind> all_kinds{Kind::memory, Kind::tcp, Kind::local, Kind::tls_over_tcp, Kind::tls_over_memory};
+[[nodiscard]] const char* name_of(Kind kind);
+
+struct Ends {
+    Ends(coaio::net::Stream one, coaio::net::Stream other) noexcept : a(std::move(one)), b(std::move(other)) {}
+    coaio::net::Stream a;  // the client's
+    coaio::net::Stream b;
+};
+[[nodiscard]] coaio::Coro<Ends> make_ends(Kind kind);
+
+/// Waits for `count` turns of the loop.
+[[nodiscard]] coaio::Coro<> turns(int count);
+
+}  // namespace tests
