@@ -174,7 +174,7 @@ def includes(tree):
             elif kind == '"' and library and "/src/" in name and not tree.exists(f"{module}/src/{path}"):
                 yield from finding(tree, name, line, "include", f"there is no {module}/src/{path}")
             if re.fullmatch(r"coaio/(core|net|http|db)\.hpp", path) and (library or name.startswith("tests/")) \
-                    and not umbrella and not name.startswith(("tests/consumer/", "tests/support/probe")):
+                    and not umbrella and not name.startswith(("tests/consumer/", "tests/docs/", "tests/support/probe")):
                 yield from finding(tree, name, line, "include",
                                    f"<{path}> is for users; the library and its tests include what they use")
             if library and path.startswith("coaio/"):
@@ -241,9 +241,9 @@ def hazards(tree):
             if not re.search(r"(case [^\n]*|default\s*|\w+\s*):\s*co_await\Z", code[:match.end()]) or "?" in match.group(0):
                 yield from at(match.start(), "B3", "g++ 12.2 copies a class bitwise through ?: beside co_await. Use if/else")
         for match in re.finditer(r"\bco_await\b[^;{}]*?(\(\s*|,\s*|\w+<[^;{}()]*>\s*)\{\s*([^}\s.][^}]*)\}", code):
-            start = match.group(0)
-            if re.search(r"\[[^\]]*\]\s*(\([^)]*\))?[^(){}]*$", start[:start.rindex("{")].rstrip()):
-                continue
+            before = code[match.start():match.start(2)].rstrip()[:-1].rstrip()
+            if re.search(r"\[[^\]]*\]\s*(\([^)]*\))?[^(){}]*$", before):
+                continue  # the body of a lambda
             yield from at(match.start(), "B4",
                           "a braced list beside co_await does not compile, or is copied bitwise, on g++ 12.2. Name it first")
 
@@ -331,7 +331,11 @@ def links(tree):
     for name in tree.names:
         if not name.endswith(".md"):
             continue
+        fenced = False
         for number, line in enumerate(tree.text(name).split("\n"), 1):
+            fenced ^= line.lstrip().startswith("```")
+            if fenced:
+                continue
             for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", line):
                 if "://" not in target and not (tree.root / name).parent.joinpath(target).exists():
                     yield f"{name}:{number}: leads to {target}, which is not there [link]"
