@@ -64,7 +64,7 @@ std::string dump_every_loop() {
             }
         }
     }
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);  // lint-ok: clock how long to wait for other threads
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);  // lint-ok: clock threads
     std::string text;
     std::size_t number = 0;
     for (Answer& answer : answers) {

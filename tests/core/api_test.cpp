@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <coaio/core.hpp>
+#include <coaio/core.hpp>  // lint-ok: include the examples of a user
 
 #include "support/catch.hpp"
 
