@@ -212,6 +212,7 @@ TEST_CASE("FUT-22, FUT-23: a done future can be awaited many times, and no turn 
             refused = true;
         }
         REQUIRE(refused);
+        co_await coaio::sleep(0s);
     };
     coaio::testing::run(main());
 }
