@@ -39,7 +39,8 @@ void GatherBase::Child::run() noexcept {
     mine.release();
 }
 
-void GatherBase::Child::discard() noexcept { gather->release(); }
+// A gather of gathers ends with its loop, too: each holds itself until its children are done.
+void GatherBase::Child::discard() noexcept { run(); }
 
 void GatherBase::child_done(FutureBase& child) noexcept {
     --left_;
