@@ -6,6 +6,8 @@
 #include <array>
 #include <new>
 
+#include <sys/socket.h>
+
 namespace coaio::db::pq {
 namespace {
 
@@ -288,6 +290,11 @@ std::optional<Notification> Session::next_notification() {
     made.payload = notify->extra;
     made.pid = notify->be_pid;
     return made;
+}
+
+void Session::hang_up() noexcept {
+    const int fd = socket();
+    if (fd >= 0) ::shutdown(fd, SHUT_RDWR);
 }
 
 Canceller Session::canceller() const { return Canceller(PQgetCancel(connection_.get())); }

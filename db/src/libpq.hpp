@@ -147,6 +147,8 @@ public:
     [[nodiscard]] std::optional<Result> next_result();
     [[nodiscard]] std::optional<Notification> next_notification();
     [[nodiscard]] Canceller canceller() const;
+    /// Cuts the connection under whoever waits for it; the session stays to be read to its end.
+    void hang_up() noexcept;
 
     void on_notice(NoticeHandler handler) { notice_handler_ = std::move(handler); }
     /// The last one of severity WARNING or worse, as "57P01: terminating connection …".

@@ -44,7 +44,7 @@ public:
     [[nodiscard]] virtual LinkState state() const noexcept = 0;
     /// Looks, without waiting, whether an idle session is still there.
     [[nodiscard]] virtual bool alive() noexcept = 0;
-    /// Ends it at once; `broken` from then on.
+    /// Ends it at once; `broken` from then on. A statement that runs on it fails.
     virtual void close() noexcept = 0;
 
     [[nodiscard]] virtual int pid() const noexcept = 0;

@@ -177,7 +177,7 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
                 break;
             }
         } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
-            close();
+            end();
             throw UsageError("COPY is not a statement for query or execute; the connection was closed");
         } else {
             rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
@@ -190,8 +190,9 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
 }
 
 LinkState PqLink::state() const noexcept {
+    if (in_use_) return LinkState::busy;  // also when it is broken: somebody still works with it
     if (!session_ || !session_->good()) return LinkState::broken;
-    if (in_use_ || in_flight_) return LinkState::busy;
+    if (in_flight_) return LinkState::busy;
     switch (session_->transaction()) {
     case pq::TxStatus::idle: return LinkState::idle;
     case pq::TxStatus::in_transaction: return LinkState::in_transaction;
@@ -214,6 +215,14 @@ bool PqLink::alive() noexcept {
 }
 
 void PqLink::close() noexcept {
+    if (in_use_) {
+        session_->hang_up();
+    } else {
+        end();
+    }
+}
+
+void PqLink::end() noexcept {
     session_.reset();
     in_flight_ = false;
 }

@@ -44,6 +44,7 @@ private:
     [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
     void start() noexcept { in_flight_ = sent_ = true; }
+    void end() noexcept;
     void consume();
     void look();
 

@@ -84,17 +84,17 @@ Coro<> PqLink::prepare(const std::string& key, const std::string& name, const st
 
 Coro<> PqLink::recover(OnCancel on_cancel) {
     if (!in_flight_) {
-        if (session_ && session_->in_pipeline()) close();
+        if (session_ && session_->in_pipeline()) end();
         co_return;
     }
     const bool hopeless = !session_ || !session_->good() || told_to_go_;
     const bool close_it = on_cancel == OnCancel::close || (on_cancel == OnCancel::stop && cancel_by_closing_);
     if (hopeless || close_it) {
-        close();
+        end();
         co_return;
     }
     const bool quiet = co_await masked_attempt(quieten(on_cancel), cancel_timeout_);
-    if (!quiet || in_flight_) close();
+    if (!quiet || in_flight_) end();
 }
 
 Coro<> PqLink::quieten(OnCancel on_cancel) {

@@ -208,9 +208,12 @@ void PoolState::give_back(Slot& slot) noexcept {
         case LinkState::busy:
         case LinkState::broken: remove(slot); break;
         }
-        grow();
     } catch (...) {
         remove(slot);
+    }
+    try {
+        grow();
+    } catch (...) {  // no memory for another one: the next who comes tries again
     }
 }
 

@@ -90,6 +90,10 @@ Coro<> Transaction::commit() {
         if (link.state() == detail::LinkState::idle) {
             throw UsageError("a statement in the body ended the transaction: leave COMMIT and ROLLBACK to its scope");
         }
+        if (link.state() == detail::LinkState::broken) {
+            ErrorFields fields = rolled_back("the connection was lost in the transaction, which is rolled back");
+            throw ConnectionError(std::move(fields));
+        }
         if (link.state() == detail::LinkState::busy) {
             throw UsageError("a statement still runs in the transaction at the end of its body: await it");
         }

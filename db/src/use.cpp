@@ -48,12 +48,13 @@ Coro<Rows> Use::run(std::shared_ptr<Use> self, std::uint64_t scope, std::string 
 
 Coro<bool> Use::undo(std::string commands) {
     Link& link = lease_.link();
-    const auto open = [&link] {
-        return link.state() == LinkState::in_transaction || link.state() == LinkState::failed;
-    };
-    if (!open()) co_return link.state() == LinkState::idle;
-    const bool undone =
-        co_await masked_attempt(ignore(link.command(std::move(commands), OnCancel::close)), cancel_timeout_);
+    const LinkState state = link.state();
+    if (state == LinkState::idle || state == LinkState::broken) co_return state == LinkState::idle;
+    bool undone = false;
+    // What another task still runs in it cannot be undone, only be ended.
+    if (state != LinkState::busy) {
+        undone = co_await masked_attempt(ignore(link.command(std::move(commands), OnCancel::close)), cancel_timeout_);
+    }
     if (!undone) link.close();
     co_return undone;
 }
