@@ -34,7 +34,9 @@ struct ThreadPoolExecutor::State {
 
 namespace {
 
-std::size_t default_threads() { return std::min<std::size_t>(32, std::max(1U, std::thread::hardware_concurrency()) + 4); }
+std::size_t default_threads() {
+    return std::min<std::size_t>(32, std::max(1U, std::thread::hardware_concurrency()) + 4);
+}
 
 }  // namespace
 

@@ -101,8 +101,7 @@ std::vector<ResolvedAddress> ask(const std::string& host, const std::string& ser
 }
 
 // A numeric address and port need no thread.
-std::optional<ResolvedAddress> read_numeric(const std::string& host, const std::string& service,
-                                            AddressFamily family) {
+std::optional<ResolvedAddress> read_numeric(const std::string& host, const std::string& service, AddressFamily family) {
     ResolvedAddress answer;
     std::array<unsigned char, sizeof(in6_addr)> bytes{};
     if (family != AddressFamily::ipv6 && ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1) {
@@ -137,7 +136,8 @@ Coro<std::vector<ResolvedAddress>> Loop::getaddrinfo(std::string host, std::stri
     if (numeric) {
         answers.push_back(std::move(*numeric));
     } else {
-        auto question = run_in_executor(resolver_pool(), [host, service, options] { return ask(host, service, options); });
+        auto question =
+            run_in_executor(resolver_pool(), [host, service, options] { return ask(host, service, options); });
         answers = co_await std::move(question);
     }
     co_return answers;

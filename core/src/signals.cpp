@@ -27,7 +27,7 @@ struct SignalRecord {
     int wake_descriptor;
     bool insistent;
     std::atomic<unsigned> unseen = 0;
-    struct sigaction before {};
+    struct sigaction before{};
 };
 
 namespace {
@@ -41,7 +41,7 @@ constinit std::atomic<int> handlers_inside = 0;
 static_assert(std::atomic<SignalRecord*>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 void end_as_by_default(int number) noexcept {
-    struct sigaction standard {};
+    struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     ::sigaction(number, &standard, nullptr);
     ::raise(number);
@@ -78,7 +78,7 @@ SignalWatch::SignalWatch(Loop& loop, int number, std::function<void()> function,
         throw RuntimeError("signal " + std::to_string(number) + " is watched by a loop already");
     }
     entry.store(record_.get());
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
     sigfillset(&action.sa_mask);
@@ -102,7 +102,7 @@ void SignalWatch::look() {
 }
 
 bool signal_is_free(int number) noexcept {
-    struct sigaction now {};
+    struct sigaction now{};
     return ::syscall(SYS_gettid) == ::getpid() && ::sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_DFL;
 }
 

@@ -163,8 +163,7 @@ long write_pipe(int fd, const iovec* parts, std::size_t count) noexcept {
     const int error = errno;
     if (written < 0 && error == EPIPE && !was_waiting) {
         const timespec now{};
-        while (sigtimedwait(&pipe_signal, nullptr, &now) < 0 && errno == EINTR) {
-        }
+        while (sigtimedwait(&pipe_signal, nullptr, &now) < 0 && errno == EINTR) {}
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return written >= 0 ? written : -error;

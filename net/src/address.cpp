@@ -127,8 +127,6 @@ std::string Address::text() const {
     return {};
 }
 
-bool operator==(const Address& a, const Address& b) noexcept {
-    return std::ranges::equal(a.bytes(), b.bytes());
-}
+bool operator==(const Address& a, const Address& b) noexcept { return std::ranges::equal(a.bytes(), b.bytes()); }
 
 }  // namespace coaio::net

@@ -82,8 +82,7 @@ Coro<> run_race(TaskGroup& group, Race& race, Duration delay) {
         }
         try {
             co_await wait_for(race.news.wait(), delay);
-        } catch (const TimeoutError&) {
-        }
+        } catch (const TimeoutError&) {}
     }
     group.cancel();
 }

@@ -44,7 +44,8 @@ Address bound_address(int fd, const Address& asked) {
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;
     if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return asked;
-    return Address::from_bytes(std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
+    return Address::from_bytes(
+        std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
 }
 
 // These say something of one peer that has gone, or of its packets, and nothing of the listener (accept(2)).

@@ -19,7 +19,8 @@ Address address_of(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;
     if (fd < 0 || ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
-    return Address::from_bytes(std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
+    return Address::from_bytes(
+        std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
 }
 
 }  // namespace
@@ -82,9 +83,7 @@ Address Stream::peer_address() const {
     if (impl_->peer.family() == Address::Family::none) impl_->peer = address_of(descriptor(), &::getpeername);
     return impl_->peer;
 }
-const TlsInfo* Stream::tls() const noexcept {
-    return impl_ && impl_->tls != nullptr ? &impl_->tls->info() : nullptr;
-}
+const TlsInfo* Stream::tls() const noexcept { return impl_ && impl_->tls != nullptr ? &impl_->tls->info() : nullptr; }
 
 // --- what is behind it ------------------------------------------------------------
 
@@ -270,8 +269,9 @@ Coro<> Stream::Impl::write_parts(Impl& impl, std::span<const Buffer> buffers) {
         }
         std::size_t count = 0;
         if (impl.tls != nullptr) {
-            const Buffer& first = buffers.front();
-            count = co_await impl.tls->write({static_cast<const std::byte*>(first.data) + offset, first.size - offset});
+            Buffer rest = buffers.front();
+            rest = {static_cast<const std::byte*>(rest.data) + offset, rest.size - offset};
+            count = co_await impl.tls->write(rest);
         } else {
             std::array<Buffer, 16> parts;
             const std::size_t number = std::min(parts.size(), buffers.size());

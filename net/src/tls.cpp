@@ -91,9 +91,8 @@ int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, con
                     unsigned offered_size, void* closure) {
     const auto& ours = static_cast<const TlsSettings*>(closure)->protocols;
     unsigned char* found = nullptr;
-    const int result =
-        SSL_select_next_proto(&found, size, reinterpret_cast<const unsigned char*>(ours.data()),
-                              static_cast<unsigned>(ours.size()), offered, offered_size);
+    const int result = SSL_select_next_proto(&found, size, reinterpret_cast<const unsigned char*>(ours.data()),
+                                             static_cast<unsigned>(ours.size()), offered, offered_size);
     *chosen = found;
     return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -210,8 +209,7 @@ TlsContext TlsContext::server(const TlsServerOptions& options) {
 
 void TlsContext::reload(const TlsServerOptions& options) const {
     if (!state_->server) refuse("only a server's settings are reloaded");
-    state_->replace(
-        server_settings(options.identity_, options.hosts_, options.protocols_, options.client_roots_));
+    state_->replace(server_settings(options.identity_, options.hosts_, options.protocols_, options.client_roots_));
 }
 
 bool TlsContext::is_server() const noexcept { return state_->server; }
@@ -219,8 +217,9 @@ bool TlsContext::is_server() const noexcept { return state_->server; }
 namespace {
 
 Coro<Stream> begin_tls(Stream stream, TlsContext context, std::string name) {
-    auto layer = std::make_unique<TlsLayer>(std::move(stream), context.state()->settings(),
-                                            context.is_server() ? TlsLayer::Side::server : TlsLayer::Side::client, name);
+    auto layer =
+        std::make_unique<TlsLayer>(std::move(stream), context.state()->settings(),
+                                   context.is_server() ? TlsLayer::Side::server : TlsLayer::Side::client, name);
     TlsLayer& tls = *layer;
     Stream encrypted{coaio::detail::Ref<Stream::Impl>(new Stream::Impl(std::move(layer)))};
     co_await tls.handshake();

@@ -33,7 +33,8 @@ std::string common_name(X509* certificate) {
 
 bool is_numeric(const std::string& name) {
     std::array<unsigned char, sizeof(in6_addr)> bytes{};
-    return ::inet_pton(AF_INET, name.c_str(), bytes.data()) == 1 || ::inet_pton(AF_INET6, name.c_str(), bytes.data()) == 1;
+    return ::inet_pton(AF_INET, name.c_str(), bytes.data()) == 1 ||
+           ::inet_pton(AF_INET6, name.c_str(), bytes.data()) == 1;
 }
 
 }  // namespace
@@ -66,10 +67,11 @@ void TlsLayer::require_name(const std::string& name) {
         accepted = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), bare.c_str()) == 1;
     } else {
         SSL_set_hostflags(ssl_.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        accepted = SSL_set1_host(ssl_.get(), bare.c_str()) == 1 &&
-                   SSL_set_tlsext_host_name(ssl_.get(), bare.c_str()) == 1;
+        accepted =
+            SSL_set1_host(ssl_.get(), bare.c_str()) == 1 && SSL_set_tlsext_host_name(ssl_.get(), bare.c_str()) == 1;
     }
-    if (!accepted) throw TlsError(TlsError::Reason::configuration, "'" + name + "' is no host name: " + take_ssl_errors());
+    if (!accepted)
+        throw TlsError(TlsError::Reason::configuration, "'" + name + "' is no host name: " + take_ssl_errors());
 }
 
 int TlsLayer::on_verify(int ok, X509_STORE_CTX* store) {
@@ -89,7 +91,8 @@ Coro<> TlsLayer::flush() {
         refill();
         const auto below = below_.impl();
         if (!below) throw ClosedError("this stream is closed");
-        sent_ += co_await Stream::Impl::send_some(below, {outgoing_.data() + sent_, outgoing_.size() - sent_});
+        const Buffer rest{outgoing_.data() + sent_, outgoing_.size() - sent_};
+        sent_ += co_await Stream::Impl::send_some(below, rest);
     }
 }
 

@@ -134,14 +134,15 @@ TEST_CASE("a full buffer holds the writer up until the other side reads") {
         auto [a, b] = descriptor_pair();
         const std::string big(1 << 20, 'x');
         std::size_t written = 0;
-        auto writer = coaio::create_task([](const Descriptor& to, const std::string& text, std::size_t& done) -> Coro<> {
-            while (done < text.size()) {
-                const std::array<Buffer, 1> rest{Buffer{text.data() + done, text.size() - done}};
-                const Transfer sent = co_await to.write(rest);
-                REQUIRE(sent.ok());
-                done += sent.count;
-            }
-        }(a, big, written));
+        auto writer =
+            coaio::create_task([](const Descriptor& to, const std::string& text, std::size_t& done) -> Coro<> {
+                while (done < text.size()) {
+                    const std::array<Buffer, 1> rest{Buffer{text.data() + done, text.size() - done}};
+                    const Transfer sent = co_await to.write(rest);
+                    REQUIRE(sent.ok());
+                    done += sent.count;
+                }
+            }(a, big, written));
         co_await turns(5);
         CHECK(written < big.size());
         std::size_t read = 0;
@@ -214,8 +215,7 @@ TEST_CASE("a cancelled read has taken nothing, at whatever turn the cancellation
                 std::string seen;
                 try {
                     seen = co_await reader;
-                } catch (const coaio::CancelledError&) {
-                }
+                } catch (const coaio::CancelledError&) {}
                 co_await writer;
                 if (seen.empty()) seen = co_await read_text(b);
                 CHECK(seen == "precious");

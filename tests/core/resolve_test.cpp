@@ -46,8 +46,8 @@ TEST_CASE("the family can be chosen, and an empty host is for listening", "[thre
     const auto four = loop.run_until_complete(loop.getaddrinfo("localhost", "80", {.family = AddressFamily::ipv4}));
     REQUIRE_FALSE(four.empty());
     CHECK(four[0].address == "127.0.0.1");
-    const auto every = loop.run_until_complete(
-        loop.getaddrinfo("", "80", {.family = AddressFamily::ipv4, .passive = true}));
+    const auto every =
+        loop.run_until_complete(loop.getaddrinfo("", "80", {.family = AddressFamily::ipv4, .passive = true}));
     REQUIRE(every.size() == 1);
     CHECK(every[0].address == "0.0.0.0");
 }

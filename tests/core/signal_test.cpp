@@ -19,7 +19,7 @@ namespace {
 using coaio::Coro;
 
 void (*disposition(int number))(int) {
-    struct sigaction now {};
+    struct sigaction now{};
     ::sigaction(number, nullptr, &now);
     return now.sa_handler;
 }

@@ -106,21 +106,21 @@ TEST_CASE("a cancelled awaiter goes on at once while its job runs to the end, ow
     std::promise<void> entered;
     Gate gate;
     std::atomic<int> seen = 0;
-    loop.run_until_complete([](std::shared_ptr<int> value, std::promise<void>& in, Gate& open,
-                               std::atomic<int>& out) -> Coro<> {
-        auto job = [value = std::move(value), &in, wait = open.opened, &out] {
-            in.set_value();
-            wait.wait();
-            out = *value;
-        };
-        auto task = coaio::create_task(coaio::to_thread(std::move(job)));
-        co_await coaio::sleep(coaio::Duration::zero());
-        in.get_future().wait();
-        task.cancel();
-        const bool cancelled = co_await is_cancelled<void>(task);
-        CHECK(cancelled);
-        CHECK(out == 0);
-    }(std::move(owned), entered, gate, seen));
+    loop.run_until_complete(
+        [](std::shared_ptr<int> value, std::promise<void>& in, Gate& open, std::atomic<int>& out) -> Coro<> {
+            auto job = [value = std::move(value), &in, wait = open.opened, &out] {
+                in.set_value();
+                wait.wait();
+                out = *value;
+            };
+            auto task = coaio::create_task(coaio::to_thread(std::move(job)));
+            co_await coaio::sleep(coaio::Duration::zero());
+            in.get_future().wait();
+            task.cancel();
+            const bool cancelled = co_await is_cancelled<void>(task);
+            CHECK(cancelled);
+            CHECK(out == 0);
+        }(std::move(owned), entered, gate, seen));
     CHECK_FALSE(watch.expired());
     gate.opener.set_value();
     loop.run_until_complete(loop.shutdown_default_executor());
@@ -135,18 +135,18 @@ TEST_CASE("a job that is cancelled while it waits for a thread never runs, and l
     std::atomic<bool> ran = false;
     auto held = std::make_shared<int>(0);
     const std::weak_ptr<int> watch = held;
-    loop.run_until_complete([](Gate& open, std::atomic<bool>& flag, std::shared_ptr<int> value,
-                               std::weak_ptr<int> released) -> Coro<> {
-        auto& running = coaio::get_running_loop();
-        auto first = running.run_in_executor([wait = open.opened] { wait.wait(); });
-        auto second = running.run_in_executor([value = std::move(value), &flag] { flag = true; });
-        CHECK(second.cancel());
-        CHECK(released.expired());
-        const bool cancelled = co_await is_cancelled(second);
-        CHECK(cancelled);
-        open.opener.set_value();
-        co_await first;
-    }(gate, ran, std::move(held), watch));
+    loop.run_until_complete(
+        [](Gate& open, std::atomic<bool>& flag, std::shared_ptr<int> value, std::weak_ptr<int> released) -> Coro<> {
+            auto& running = coaio::get_running_loop();
+            auto first = running.run_in_executor([wait = open.opened] { wait.wait(); });
+            auto second = running.run_in_executor([value = std::move(value), &flag] { flag = true; });
+            CHECK(second.cancel());
+            CHECK(released.expired());
+            const bool cancelled = co_await is_cancelled(second);
+            CHECK(cancelled);
+            open.opener.set_value();
+            co_await first;
+        }(gate, ran, std::move(held), watch));
     loop.run_until_complete(loop.shutdown_default_executor());
     CHECK_FALSE(ran);
 }

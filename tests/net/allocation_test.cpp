@@ -65,8 +65,7 @@ Coro<std::size_t> count_allocations(Kind kind) {
     ends.a.close();
     try {
         co_await answering;
-    } catch (const coaio::Error&) {
-    }
+    } catch (const coaio::Error&) {}
     co_return during;
 }
 

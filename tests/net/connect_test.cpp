@@ -94,8 +94,8 @@ TEST_CASE("a connect that is cancelled or late leaves no descriptor behind") {
         bool late = false;
         for (int i = 0; i < 10 && !late; ++i) {
             try {
-                Stream next = co_await coaio::net::connect(listener.address(),
-                                                           {.timeout = std::chrono::milliseconds(20)});
+                Stream next =
+                    co_await coaio::net::connect(listener.address(), {.timeout = std::chrono::milliseconds(20)});
                 fill.push_back(std::move(next));
             } catch (const coaio::TimeoutError&) {
                 late = true;
@@ -123,7 +123,7 @@ TEST_CASE("a Unix socket's file appears, may be replaced when abandoned, and goe
         const Address address = Address::local(path);
         {
             auto listener = coaio::net::listen(address, {.mode = 0600});
-            struct stat state {};
+            struct stat state{};
             REQUIRE(::stat(path.c_str(), &state) == 0);
             CHECK((state.st_mode & 0777U) == 0600U);
             auto [client, server] = co_await coaio::gather(coaio::net::connect(address), listener.accept());
@@ -166,7 +166,7 @@ TEST_CASE("an empty host listens on every address") {
 TEST_CASE("what the kernel refuses is told with the operation and the address") {
     in_loop([]() -> Coro<> {
         for (const auto& [call, operation] : {std::pair{Syscall::socket, "socket"}, std::pair{Syscall::bind, "bind"},
-                                             std::pair{Syscall::listen, "listen"}}) {
+                                              std::pair{Syscall::listen, "listen"}}) {
             const auto fault = coaio::testing::fail_syscall(call, EACCES);
             std::string text;
             try {

@@ -135,8 +135,7 @@ TEST_CASE("a cancelled server lets running handlers finish within its grace") {
             co_await go.wait();
             co_await stream.write("done\n");
         };
-        auto server = coaio::create_task(
-            coaio::net::serve(listener, handler, {.grace = std::chrono::seconds(30)}));
+        auto server = coaio::create_task(coaio::net::serve(listener, handler, {.grace = std::chrono::seconds(30)}));
         Stream client = co_await coaio::net::connect(listener.address());
         const std::string begun = co_await client.read_until("\n");
         CHECK(begun == "begun\n");
@@ -165,8 +164,7 @@ TEST_CASE("a handler that goes on beyond the grace is cancelled") {
                 throw;
             }
         };
-        auto server = coaio::create_task(
-            coaio::net::serve(listener, handler, {.grace = std::chrono::milliseconds(1)}));
+        auto server = coaio::create_task(coaio::net::serve(listener, handler, {.grace = std::chrono::milliseconds(1)}));
         Stream client = co_await coaio::net::connect(listener.address());
         const std::string begun = co_await client.read_until("\n");
         CHECK(begun == "begun\n");

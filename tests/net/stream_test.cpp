@@ -208,8 +208,7 @@ TEST_CASE("contract: a read that is cancelled at any turn loses nothing") {
                 std::string seen;
                 try {
                     seen = co_await reader;
-                } catch (const coaio::CancelledError&) {
-                }
+                } catch (const coaio::CancelledError&) {}
                 if (seen.empty()) seen = co_await ends.b.read_exactly(12);
                 co_await writer;
                 CHECK(seen == "halfhalfhalf");
@@ -227,9 +226,8 @@ TEST_CASE("contract: a write that is cut in the middle breaks the stream, one cu
             loop.run_until_complete([](Kind which, int turn) -> Coro<> {
                 Ends ends = co_await tests::make_ends(which);
                 const std::string big = pattern(8'000'000);
-                auto writer = coaio::create_task([](Stream& to, const std::string& text) -> Coro<> {
-                    co_await to.write(text);
-                }(ends.a, big));
+                auto writer = coaio::create_task(
+                    [](Stream& to, const std::string& text) -> Coro<> { co_await to.write(text); }(ends.a, big));
                 co_await tests::turns(turn);
                 writer.cancel();
                 const bool cancelled = co_await throws<coaio::CancelledError>(writer);
@@ -284,9 +282,8 @@ TEST_CASE("contract: closing wakes whoever waits, and what follows is refused") 
     over_all([](Ends& ends) -> Coro<> {
         auto reader = coaio::create_task(ends.b.read_exactly(5));
         const std::string big = pattern(8'000'000);
-        auto writer = coaio::create_task([](Stream& to, const std::string& text) -> Coro<> {
-            co_await to.write(text);
-        }(ends.b, big));
+        auto writer = coaio::create_task(
+            [](Stream& to, const std::string& text) -> Coro<> { co_await to.write(text); }(ends.b, big));
         co_await tests::turns(3);
         ends.b.close();
         CHECK_FALSE(ends.b.is_open());

@@ -66,8 +66,8 @@ Certificate make_certificate(EVP_PKEY* key, const std::string& name, X509* issue
     X509_gmtime_adj(X509_getm_notAfter(certificate.get()), expired ? -3600 : 86'400);
     X509_set_pubkey(certificate.get(), key);
     X509_NAME* const subject = X509_get_subject_name(certificate.get());
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1,
-                               0);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.c_str()), -1,
+                               -1, 0);
     X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer != nullptr ? issuer : certificate.get()));
     if (issuer == nullptr) extend(certificate.get(), certificate.get(), NID_basic_constraints, "critical,CA:TRUE");
     static_cast<void>(issuer_key);
@@ -102,14 +102,13 @@ const Authority& authority() {
 }
 
 coaio::net::TlsContext server_context() {
-    static const auto context = coaio::net::TlsContext::server(
-        coaio::net::TlsServerOptions(authority().issue("DNS:localhost,IP:127.0.0.1")));
+    static const auto context =
+        coaio::net::TlsContext::server(coaio::net::TlsServerOptions(authority().issue("DNS:localhost,IP:127.0.0.1")));
     return context;
 }
 
 coaio::net::TlsContext client_context() {
-    static const auto context =
-        coaio::net::TlsContext::client(coaio::net::TlsClientOptions().roots(authority().root));
+    static const auto context = coaio::net::TlsContext::client(coaio::net::TlsClientOptions().roots(authority().root));
     return context;
 }
 
@@ -132,9 +131,8 @@ Coro<Ends> join(coaio::net::Listener& listener) {
 }
 
 Coro<Ends> encrypt(Ends plain) {
-    auto [a, b] =
-        co_await coaio::gather(coaio::net::start_tls(std::move(plain.a), client_context(), "localhost"),
-                               coaio::net::accept_tls(std::move(plain.b), server_context()));
+    auto [a, b] = co_await coaio::gather(coaio::net::start_tls(std::move(plain.a), client_context(), "localhost"),
+                                         coaio::net::accept_tls(std::move(plain.b), server_context()));
     co_return Ends(std::move(a), std::move(b));
 }
 

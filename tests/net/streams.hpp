@@ -30,7 +30,8 @@ private:
 
 /// Two ends of one connection, of each kind.
 enum class Kind { memory, tcp, local, tls_over_tcp, tls_over_memory };
-inline const std::vector<Kind> all_kinds{Kind::memory, Kind::tcp, Kind::local, Kind::tls_over_tcp, Kind::tls_over_memory};
+inline const std::vector<Kind> all_kinds{Kind::memory, Kind::tcp, Kind::local, Kind::tls_over_tcp,
+                                         Kind::tls_over_memory};
 [[nodiscard]] const char* name_of(Kind kind);
 
 struct Ends {

@@ -100,9 +100,8 @@ TEST_CASE("a certificate for another name, of another authority, or expired is r
     REQUIRE(untrusted.client_error);
     CHECK(untrusted.client_error->reason() == TlsError::Reason::certificate);
 
-    const auto late =
-        meet(tests::client_context(), "localhost",
-             TlsContext::server(TlsServerOptions(tests::authority().issue("DNS:localhost", true))));
+    const auto late = meet(tests::client_context(), "localhost",
+                           TlsContext::server(TlsServerOptions(tests::authority().issue("DNS:localhost", true))));
     REQUIRE(late.client_error);
     CHECK_THAT(late.client_error->what(), tests::contains("expired"));
 
@@ -118,8 +117,8 @@ TEST_CASE("verification can be switched off") {
 }
 
 TEST_CASE("an application protocol is agreed on by the server's preference, or the client is refused") {
-    const auto server = TlsContext::server(
-        TlsServerOptions(tests::authority().issue("DNS:localhost")).protocols({"h2", "http/1.1"}));
+    const auto server =
+        TlsContext::server(TlsServerOptions(tests::authority().issue("DNS:localhost")).protocols({"h2", "http/1.1"}));
     const auto client = [](std::vector<std::string> names) {
         return TlsContext::client(TlsClientOptions().roots(tests::authority().root).protocols(std::move(names)));
     };
@@ -162,11 +161,11 @@ TEST_CASE("a reload changes what new connections get, and a bad one changes noth
 
 TEST_CASE("a server can demand to know its clients") {
     const auto& authority = tests::authority();
-    const auto server = TlsContext::server(
-        TlsServerOptions(authority.issue("DNS:localhost")).client_roots(authority.root));
-    const auto known = meet(TlsContext::client(TlsClientOptions().roots(authority.root).identity(
-                                authority.issue("DNS:the-client"))),
-                            "localhost", server);
+    const auto server =
+        TlsContext::server(TlsServerOptions(authority.issue("DNS:localhost")).client_roots(authority.root));
+    const auto known =
+        meet(TlsContext::client(TlsClientOptions().roots(authority.root).identity(authority.issue("DNS:the-client"))),
+             "localhost", server);
     REQUIRE(known.server);
     CHECK_THAT(known.server->peer, tests::contains("the-client"));
     const auto unknown = meet(tests::client_context(), "localhost", server);
@@ -230,8 +229,7 @@ TEST_CASE("settings that cannot be used are refused with the reason, and no secr
     const auto identity = tests::authority().issue("DNS:one");
     const auto other = tests::authority().issue("DNS:other");
     try {
-        static_cast<void>(TlsContext::server(
-            TlsServerOptions(coaio::net::TlsIdentity(identity.chain(), other.key()))));
+        static_cast<void>(TlsContext::server(TlsServerOptions(coaio::net::TlsIdentity(identity.chain(), other.key()))));
         FAIL("accepted");
     } catch (const TlsError& error) {
         CHECK(error.reason() == TlsError::Reason::configuration);
