@@ -147,13 +147,36 @@ void PqLink::consume() {
     }
 }
 
+void PqLink::collect_notifications() {
+    while (auto heard = session_->next_notification()) {
+        if (!keeps_notifications_) continue;
+        Notification made;
+        made.channel = std::move(heard->channel);
+        made.payload = std::move(heard->payload);
+        made.pid = heard->pid;
+        heard_.push_back(std::move(made));
+    }
+}
+
+Coro<Notification> PqLink::next_notification() {
+    if (cancellation_due()) co_await throw_if_cancelled();
+    const Use use(*this);
+    while (heard_.empty()) {
+        co_await io::wait_readable(session_->socket());
+        look();
+    }
+    Notification first = std::move(heard_.front());
+    heard_.pop_front();
+    co_return first;
+}
+
 void PqLink::look() {
     // The first time may read the server's farewell and only the second one the end.
     for (int i = 0; i < 2; ++i) {
         session_->consume_input();
         (void)session_->busy();
     }
-    while (session_->next_notification()) {}
+    collect_notifications();
     if (!told_to_go_) return;
     ErrorFields fields;
     fields.message = "the server has ended the session";
@@ -185,7 +208,7 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
     }
     in_flight_ = failure && !failure->connection_good;
     if (failure) throw_error(std::move(*failure));
-    while (session_->next_notification()) {}
+    collect_notifications();
     co_return rows;
 }
 

@@ -5,8 +5,10 @@
 #include "link.hpp"
 #include "statements.hpp"
 
+#include <coaio/db/listener.hpp>
 #include <coaio/db/options.hpp>
 
+#include <deque>
 #include <exception>
 #include <memory>
 #include <string>
@@ -28,6 +30,10 @@ public:
     [[nodiscard]] int server_version() const noexcept override { return version_; }
     [[nodiscard]] std::string parameter(const std::string& name) const override;
 
+    /// For a session that listens: from now on notifications are kept until they are asked for.
+    void keep_notifications() noexcept { keeps_notifications_ = true; }
+    [[nodiscard]] Coro<Notification> next_notification();
+
 private:
     class Use;
 
@@ -47,6 +53,7 @@ private:
     void end() noexcept;
     void consume();
     void look();
+    void collect_notifications();
 
     std::unique_ptr<pq::Session> session_;
     Statements statements_;
@@ -58,7 +65,9 @@ private:
     bool decisive_ = false;        // the statement in hand ends a transaction, one way or the other
     bool in_transaction_ = false;  // when the statement in hand began
     bool told_to_go_ = false;      // the server announced the session's end
-    int syncs_ = 0;                // of a pipeline, not answered yet
+    bool keeps_notifications_ = false;
+    std::deque<Notification> heard_;
+    int syncs_ = 0;  // of a pipeline, not answered yet
     int pid_;
     int version_;
 };

@@ -7,6 +7,7 @@
 #include <coaio/db/describe.hpp>
 #include <coaio/db/error.hpp>
 #include <coaio/db/json.hpp>
+#include <coaio/db/listener.hpp>
 #include <coaio/db/oid.hpp>
 #include <coaio/db/options.hpp>
 #include <coaio/db/params.hpp>
