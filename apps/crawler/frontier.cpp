@@ -25,7 +25,12 @@ std::uint64_t hash_of(std::string_view fragment) { return std::hash<std::string_
 PageId Frontier::add_start(const coaio::http::Url& url) {
     auto whole = url.to_string();
     scope_.add_start(view_of(url, whole));
-    return add(url, LinkKind::start, 0, true);
+    return add(url, LinkKind::start, 0, 0);
+}
+
+bool Frontier::is_inside(const coaio::http::Url& url) const {
+    const auto whole = url.to_string();
+    return scope_.is_inside(view_of(url, whole));
 }
 
 std::optional<PageId> Frontier::add_link(const coaio::http::Url& url, const Link& link, PageId from) {
@@ -33,7 +38,10 @@ std::optional<PageId> Frontier::add_link(const coaio::http::Url& url, const Link
     // What a page is made of lies as deep as the page; what it leads to, one deeper.
     unsigned depth = 0;
     if (from != no_page) depth = pages_[from].depth + (leads_on(link.kind) ? 1 : 0);
-    auto id = add(url, link.kind, depth, false);
+    unsigned hops = 0;
+    if (from != no_page && link.kind == LinkKind::redirect) hops = pages_[from].hops + 1;
+    if (hops > max_redirects) return std::nullopt;
+    auto id = add(url, link.kind, depth, hops);
     if (id == no_page) return std::nullopt;
     if (from == no_page) return id;
 
@@ -51,16 +59,17 @@ std::optional<PageId> Frontier::add_link(const coaio::http::Url& url, const Link
     return id;
 }
 
-PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth, bool start) {
+PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth, unsigned hops) {
     auto clean = url.without_fragment().without_credentials();
     auto whole = clean.to_string();
     if (auto found = ids_.find(whole); found != ids_.end()) return found->second;
 
-    auto refusal = scope_.admit(view_of(clean, whole), depth, kind);
+    auto view = view_of(clean, whole);
+    auto refusal = scope_.admit(view, depth, kind);
     // A crawl that meets a trap must not grow by remembering it.
     bool trap =
         refusal == Refusal::too_long || refusal == Refusal::repeating_path || refusal == Refusal::too_many_queries;
-    bool full = refusal == Refusal::none && !start && scope_.options().max_pages != 0 &&
+    bool full = refusal == Refusal::none && kind != LinkKind::start && scope_.options().max_pages != 0 &&
                 accepted_ >= scope_.options().max_pages;
     if (trap || full || pages_.size() >= no_page - 1) {
         ++dropped_;
@@ -73,7 +82,9 @@ PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth,
     page.host = clean.origin();
     page.kind = kind;
     page.depth = depth;
+    page.hops = hops;
     page.refusal = refusal;
+    page.check_only = refusal == Refusal::none && !scope_.is_inside(view);
     ids_.emplace(std::move(whole), id);
     if (refusal != Refusal::none) {
         page.state = PageState::refused;
@@ -190,6 +201,20 @@ void Frontier::put_back(PageId id, const Ended& how, TimePoint when, TimePoint n
 void Frontier::disallow(PageId id, TimePoint now) {
     pages_[id].state = PageState::disallowed;
     leave_running(id, {}, now);
+}
+
+void Frontier::give_back(PageId id, const Ended& how, TimePoint now) {
+    auto& page = pages_[id];
+    page.state = PageState::queued;
+    ++queued_;
+    auto& queue = hosts_[page.host].queue;
+    queue.insert(std::find_if(queue.begin(), queue.end(), [id](PageId each) { return each > id; }), id);
+    leave_running(id, how, now);
+}
+
+void Frontier::ended_beside(const std::string& host, const Ended& how, TimePoint now) {
+    manners_.ended(host, how, now);
+    wake(host);
 }
 
 void Frontier::note_fragment(PageId id, std::string_view fragment, Referrer referrer) {

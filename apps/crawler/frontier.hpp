@@ -43,7 +43,7 @@ public:
     PageId add_start(const coaio::http::Url& url);
 
     /// A link found on page `from`. The address is queued if it is new and belongs to the crawl. Nothing is returned
-    /// for what is no address of http.
+    /// for what is no address of http, nor for one more in a chain of `max_redirects` redirects.
     std::optional<PageId> add_link(const coaio::http::Url& url, const Link& link, PageId from);
 
     /// What to fetch now; nothing if there is nothing, or manners forbid it: see `next_time`. It is `running` then.
@@ -58,6 +58,12 @@ public:
     void put_back(PageId id, const Ended& how, TimePoint when, TimePoint now);
     /// robots.txt forbids it. For a page that is running.
     void disallow(PageId id, TimePoint now);
+    /// Not fetched after all: it takes its old place in its host's queue, and no try is counted. For a page that is running.
+    void give_back(PageId id, const Ended& how, TimePoint now);
+
+    /// A request beside the pages, such as for a sitemap, is made of a host and has ended: it counts for manners.
+    void began_beside(const std::string& host, TimePoint now) { manners_.started(host, now); }
+    void ended_beside(const std::string& host, const Ended& how, TimePoint now);
 
     [[nodiscard]] bool is_done() const noexcept { return queued_ == 0 && running_ == 0; }
     [[nodiscard]] std::size_t queued() const noexcept { return queued_; }
@@ -70,6 +76,8 @@ public:
     [[nodiscard]] const Page& page(PageId id) const { return pages_.at(id); }
     [[nodiscard]] Manners& manners() noexcept { return manners_; }
     [[nodiscard]] Scope& scope() noexcept { return scope_; }
+    /// Whether the address is of a host of the crawl.
+    [[nodiscard]] bool is_inside(const coaio::http::Url& url) const;
 
     /// Where redirects lead in the end; nothing if they go in a circle or do not end.
     [[nodiscard]] std::optional<PageId> final_page(PageId id) const;
@@ -89,7 +97,7 @@ private:
     using Later = std::pair<TimePoint, std::string>;
     using LaterPage = std::pair<TimePoint, PageId>;
 
-    PageId add(const coaio::http::Url& url, LinkKind kind, unsigned depth, bool start);
+    PageId add(const coaio::http::Url& url, LinkKind kind, unsigned depth, unsigned hops);
     void enqueue(PageId id);
     void wake(const std::string& host);
     void wake_due(TimePoint now);

@@ -21,7 +21,7 @@ bool asks_for_less(const Ended& how) { return how.status == 429 || how.status ==
 
 bool may_pass(const Ended& how) noexcept {
     switch (how.status) {
-    case 0:
+    case 0: return !how.for_good;
     case 408:
     case 429:
     case 500:

@@ -29,7 +29,8 @@ struct MannersOptions {
 
 /// How one fetch ended, as far as manners go.
 struct Ended {
-    int status = 0;  // 0: no answer (refused, reset, timed out)
+    int status = 0;         // 0: no answer (refused, reset, timed out)
+    bool for_good = false;  // and asking again would not help
     std::optional<Millis> retry_after;
 };
 
@@ -73,7 +74,7 @@ private:
     std::unordered_map<std::string, Host> hosts_;
 };
 
-/// Whether the same request may well succeed later: no answer, 408, 429, 500, 502, 503, 504.
+/// Whether the same request may well succeed later: no answer (unless for good), 408, 429, 500, 502, 503, 504.
 [[nodiscard]] bool may_pass(const Ended& how) noexcept;
 
 /// Reads Retry-After (RFC 9110, section 10.2.3): seconds, or a date that is compared with `now`, the wall clock.

@@ -62,7 +62,8 @@ void declare_scope(CLI::App& app, Options& options, Raw& raw) {
     app.add_option("--max-size", options.max_size, "Read at most so many bytes of an answer")
         ->group(group)
         ->capture_default_str();
-    app.add_flag("--check-external", options.check_external, "Also ask whether pages of other hosts are there")
+    app.add_flag("--check-external", options.scope.check_external,
+                 "Also ask whether pages of other hosts are there; they count for --max-pages")
         ->group(group);
     app.add_flag("--no-fragments", raw.no_fragments, "Do not check the part of a link that follows #")->group(group);
     app.add_flag("--no-sitemaps", raw.no_sitemaps, "Do not read sitemaps")->group(group);
@@ -102,9 +103,8 @@ void declare_output(CLI::App& app, Options& options) {
                    "Write a report; its format is in the name: .jsonl .csv .md .html, .xml for JUnit")
         ->group(group)
         ->allow_extra_args(false);
-    app.add_option("--database-url", options.database_url, "Keep pages and links in this Postgres database")
-        ->group(group);
-    app.add_flag("-q,--quiet", options.quiet, "No progress, only the summary")->group(group);
+    auto* quiet = app.add_flag("-q,--quiet", options.quiet, "No progress, only the summary")->group(group);
+    app.add_flag("-v,--verbose", options.verbose, "A line for every page")->group(group)->excludes(quiet);
 }
 
 std::string wrong_with(const Options& options) {

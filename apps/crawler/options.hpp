@@ -27,13 +27,12 @@ struct Options {
     std::vector<std::string> types;                    // globs of media types whose bodies are read; none: HTML and CSS
     bool ignore_robots = false;
     bool ignore_nofollow = false;
-    bool check_external = false;  // ask for pages of other hosts once, without following them
     bool check_fragments = true;
     bool sitemaps = true;
     std::string user_agent;
     std::vector<std::string> reports;  // files; the format is in the name
-    std::string database_url;
     bool quiet = false;
+    bool verbose = false;
 };
 
 /// What parsing came to: options, or a text and an exit code.

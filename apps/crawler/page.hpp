@@ -56,6 +56,8 @@ struct Page {
     std::uint16_t status = 0;
     unsigned depth = 0;
     unsigned tries = 0;
+    unsigned hops = 0;        // redirects on the way here
+    bool check_only = false;  // of another host: asked for, not read
     std::chrono::milliseconds elapsed{0};
     std::uint64_t size = 0;  // of the body, as far as it was read
     PageId redirect = no_page;

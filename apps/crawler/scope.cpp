@@ -78,11 +78,12 @@ bool Scope::is_inside(const UrlView& url) const {
 Refusal Scope::admit(const UrlView& url, unsigned depth, LinkKind kind) {
     if (url.scheme != "http" && url.scheme != "https") return Refusal::not_http;
     if (url.whole.size() > options_.max_url_size) return Refusal::too_long;
-    if (!is_inside(url)) return Refusal::other_host;
+    bool inside = is_inside(url);
+    if (!inside && !options_.check_external) return Refusal::other_host;
     bool start = kind == LinkKind::start;
-    if (options_.max_depth != 0 && depth > options_.max_depth) return Refusal::too_deep;
+    if (inside && options_.max_depth != 0 && depth > options_.max_depth) return Refusal::too_deep;
     if (!start && any_matches(exclude_, url)) return Refusal::excluded;
-    if (!start && !include_.empty() && !any_matches(include_, url)) return Refusal::excluded;
+    if (inside && !start && !include_.empty() && !any_matches(include_, url)) return Refusal::excluded;
     if (static_cast<std::size_t>(std::count(url.path.begin(), url.path.end(), '/')) > options_.max_segments ||
         repeats_itself(url.path, options_.max_repeats)) {
         return Refusal::repeating_path;

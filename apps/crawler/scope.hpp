@@ -33,6 +33,7 @@ struct ScopeOptions {
     std::size_t max_pages = 10'000;  // 0: as many as there are
     unsigned max_depth = 0;          // 0: as deep as it goes
     Hosts hosts = Hosts::same_host;
+    bool check_external = false;       // let addresses of other hosts in, to be asked for once and not read
     std::vector<std::string> include;  // globs; if there are any, one must match
     std::vector<std::string> exclude;  // globs; none may match
     std::size_t max_url_size = 2048;

@@ -143,6 +143,9 @@ std::string summary_text(const Frontier& frontier, const Summary& summary) {
             if (!referrer.text.empty()) out += " \"" + one_line(referrer.text, 60) + "\"";
             out += "\n";
         }
+        if (link.referrers.empty() && frontier.page(link.page).kind == LinkKind::sitemap) {
+            out += "    listed in a sitemap\n";
+        }
         auto told = std::min(referrers_shown, link.referrers.size());
         if (link.referrer_count > told) {
             out += "    and " + std::to_string(link.referrer_count - told) + " more times\n";

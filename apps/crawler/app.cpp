@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "crawler/app.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <fstream>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include <coaio/core/dump.hpp>
+#include <coaio/core/error.hpp>
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
+#include <coaio/core/task_group.hpp>
+
+#include "crawler/crawler.hpp"
+#include "crawler/report.hpp"
+#include "crawler/summary.hpp"
+
+namespace crawl {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// The log, whose last line may be one that is written over again and again.
+class Screen {
+public:
+    explicit Screen(const Output& output) : output_(output) {}
+
+    void line(const std::string& text) {
+        clear();
+        *output_.log << text << '\n' << std::flush;
+    }
+    void live(const std::string& text) {
+        clear();
+        *output_.log << text << std::flush;
+        live_ = true;
+    }
+    void clear() {
+        if (live_) *output_.log << "\r\x1b[K" << std::flush;
+        live_ = false;
+    }
+    [[nodiscard]] bool is_terminal() const noexcept { return output_.terminal; }
+    // The last column stays free: writing there moves some terminals to the next line.
+    [[nodiscard]] std::size_t width() const noexcept { return output_.width > 1 ? output_.width - 1 : 0; }
+
+private:
+    Output output_;
+    bool live_ = false;
+};
+
+coaio::Coro<> show_progress(const Crawler& crawler, Screen& screen) {
+    const coaio::Duration pause = screen.is_terminal() ? coaio::Duration(500ms) : coaio::Duration(5s);
+    for (;;) {
+        co_await coaio::sleep(pause);
+        const auto width = screen.is_terminal() ? screen.width() : 0;
+        const auto text = progress_line(crawler.frontier(), crawler.elapsed(), width);
+        if (screen.is_terminal()) {
+            screen.live(text);
+        } else {
+            screen.line(text);
+        }
+    }
+}
+
+std::string line_about(const Page& page) {
+    std::string line = page.status == 0 ? std::string(name(page.state)) : std::to_string(page.status);
+    line += " " + one_line(page.url, 1000);
+    if (page.status != 0) line += ", " + human_time(page.elapsed) + ", " + human_size(page.size);
+    if (!page.error.empty()) line += ": " + one_line(page.error);
+    return line;
+}
+
+coaio::Coro<> show_pages(coaio::AsyncGenerator<PageId> pages, const Crawler& crawler, Screen& screen) {
+    while (auto id = co_await pages.next()) screen.line(line_about(crawler.frontier().page(*id)));
+}
+
+/// Ends the crawl on a signal, for as long as it lives.
+class Signals {
+public:
+    Signals(coaio::Task<> crawling, Screen& screen) : loop_(&coaio::get_running_loop()) {
+        for (const int number : {SIGINT, SIGTERM}) {
+            loop_->add_signal_handler(number, [this, crawling, number] {
+                stopped_by_ = number == SIGINT ? "SIGINT" : "SIGTERM";
+                crawling.cancel();
+                stop_listening();  // the next one ends the program
+            });
+        }
+        loop_->add_signal_handler(SIGUSR1, [&screen] { screen.line(coaio::dump_tasks()); });
+    }
+    Signals(const Signals&) = delete;
+    Signals& operator=(const Signals&) = delete;
+    ~Signals() {
+        stop_listening();
+        loop_->remove_signal_handler(SIGUSR1);
+    }
+
+    /// Empty: by none.
+    [[nodiscard]] const std::string& stopped_by() const noexcept { return stopped_by_; }
+
+private:
+    void stop_listening() {
+        loop_->remove_signal_handler(SIGINT);
+        loop_->remove_signal_handler(SIGTERM);
+    }
+
+    coaio::Loop* loop_;
+    std::string stopped_by_;
+};
+
+std::string trouble_of(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const coaio::ExceptionGroup& group) {
+        return trouble_of(group.exceptions().front());
+    } catch (const std::exception& single) {
+        return single.what();
+    }
+}
+
+/// Gives what was in the way of a whole crawl, if anything.
+coaio::Coro<std::string> crawl_to_the_end(Crawler& crawler, Screen& screen) {
+    auto crawling = coaio::create_task(crawler.run(), {.name = "crawl"});
+    const Signals signals(crawling, screen);
+    std::string trouble;
+    try {
+        co_await crawling;
+    } catch (const coaio::CancelledError&) {
+        if (signals.stopped_by().empty()) throw;
+        trouble = "stopped by " + signals.stopped_by();
+    } catch (const std::exception&) {
+        trouble = trouble_of(std::current_exception());
+    }
+    co_return trouble;
+}
+
+std::string write_reports(const Crawler& crawler, const Summary& summary) {
+    std::string trouble;
+    for (const auto& name : crawler.options().reports) {
+        std::ofstream file(name, std::ios::binary);
+        const auto format = report_format(name);
+        if (file && format) write_report(file, *format, crawler.frontier(), summary);
+        file.close();
+        if (!file) trouble = "the report " + name + " cannot be written: look at its folder, its rights and the disk";
+    }
+    return trouble;
+}
+
+}  // namespace
+
+coaio::Coro<int> crawl_sites(Options options, Fetcher& fetcher, Output output, Store* store) {
+    Crawler crawler(std::move(options), fetcher, store);
+    Screen screen(output);
+    std::string trouble;
+    auto body = [&](coaio::TaskGroup& group) -> coaio::Coro<> {
+        if (crawler.options().verbose) group.create_task(show_pages(crawler.finished(), crawler, screen));
+        if (!crawler.options().quiet) group.create_task(show_progress(crawler, screen));
+        trouble = co_await crawl_to_the_end(crawler, screen);
+        if (crawler.options().verbose) co_await coaio::sleep(0ns);  // the last lines
+        group.cancel();
+    };
+    co_await coaio::task_group(body);
+    screen.clear();
+
+    auto summary = crawler.summary(trouble);
+    const auto unwritten = write_reports(crawler, summary);
+    if (!unwritten.empty()) screen.line("coaio-crawl: " + unwritten);
+    *output.out << summary_text(crawler.frontier(), summary) << std::flush;
+    co_return unwritten.empty() ? exit_code(summary) : 1;
+}
+
+}  // namespace crawl

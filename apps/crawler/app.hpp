@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <iosfwd>
+
+#include <coaio/core/coro.hpp>
+
+#include "crawler/fetcher.hpp"
+#include "crawler/options.hpp"
+#include "crawler/store.hpp"
+
+namespace crawl {
+
+/// Where a crawl speaks: its summary goes to `out`, its progress to `log`.
+struct Output {
+    std::ostream* out = nullptr;
+    std::ostream* log = nullptr;
+    bool terminal = false;   // `log` is one: its last line may be written over
+    std::size_t width = 80;  // of the terminal
+};
+
+/// The whole program but for its options: crawls, shows progress, writes reports and the summary, and gives the exit
+/// code. SIGINT and SIGTERM end the crawl early, with the summary so far, a second one ends the program at once; SIGUSR1
+/// writes the tree of tasks to `log`.
+[[nodiscard]] coaio::Coro<int> crawl_sites(Options options, Fetcher& fetcher, Output output, Store* store = nullptr);
+
+}  // namespace crawl

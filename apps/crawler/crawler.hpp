@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <coaio/core/coro.hpp>
+#include <coaio/core/event.hpp>
+#include <coaio/core/generator.hpp>
+#include <coaio/core/queue.hpp>
+#include <coaio/core/semaphore.hpp>
+#include <coaio/core/task_group.hpp>
+#include <coaio/http/url.hpp>
+
+#include "crawler/document.hpp"
+#include "crawler/fetcher.hpp"
+#include "crawler/frontier.hpp"
+#include "crawler/options.hpp"
+#include "crawler/robots.hpp"
+#include "crawler/store.hpp"
+#include "crawler/summary.hpp"
+
+namespace crawl {
+
+/// One crawl: takes pages from the frontier, as many at a time as the options allow, fetches and reads them, and puts
+/// what they link to back into the frontier, until there is nothing left.
+///
+/// Lifetime: outlives its run; fetcher and store outlive it. Belongs to the loop on which it runs.
+class Crawler {
+public:
+    /// The options' URLs are where it begins. `store` may be null: then all is in memory only.
+    Crawler(Options options, Fetcher& fetcher, Store* store = nullptr);
+    Crawler(const Crawler&) = delete;
+    Crawler& operator=(const Crawler&) = delete;
+
+    /// Runs to the end, once. What servers and pages do wrong is part of the result, and no error.
+    /// Errors: an `ExceptionGroup` of what the store threw.
+    /// Cancellation: pages whose fetch had not ended are left; what is being committed is committed first.
+    [[nodiscard]] coaio::Coro<> run();
+
+    /// The pages as they are finished, for one listener, to be asked for before the run. It ends with the run.
+    [[nodiscard]] coaio::AsyncGenerator<PageId> finished();
+
+    [[nodiscard]] const Frontier& frontier() const noexcept { return frontier_; }
+    [[nodiscard]] const Options& options() const noexcept { return options_; }
+    /// Since the run began, until now or its end. For the running loop.
+    [[nodiscard]] std::chrono::milliseconds elapsed() const;
+    /// What has been found so far.
+    [[nodiscard]] Summary summary(std::string trouble = {}) const;
+
+private:
+    /// One request and how it ended.
+    struct Attempt {
+        Answer answer;
+        Ended how;
+        std::string error;
+    };
+
+    [[nodiscard]] bool is_done() const noexcept { return frontier_.is_done() && sitemap_readers_ == 0; }
+    coaio::Coro<> dispatch(coaio::TaskGroup& group);
+    coaio::Coro<> wait_for_change(std::optional<TimePoint> until);
+    coaio::Coro<> visit(coaio::TaskGroup& group, PageId id, coaio::SemaphoreGuard slot);
+    coaio::Coro<> fetch_page(PageId id);
+    coaio::Coro<> read_answer(const coaio::http::Url& url, Answer answer, FinishedPage& finished);
+    coaio::Coro<> collect_links(const coaio::http::Url& url, Document document, FinishedPage& finished);
+    coaio::Coro<> commit(FinishedPage& finished, Ended how);
+    coaio::Coro<> enter(FinishedPage& finished, Ended how);
+    coaio::Coro<Attempt> attempt(coaio::http::Url url, FetchOptions options);
+
+    coaio::Coro<Ended> learn_robots(coaio::TaskGroup& group, std::string origin);
+    coaio::Coro<Attempt> fetch_robots(std::string origin);
+    void read_sitemaps_of(coaio::TaskGroup& group, const std::string& origin);
+    coaio::Coro<> read_sitemaps(std::string origin, std::vector<std::string> named);
+    coaio::Coro<std::string> fetch_sitemap(coaio::http::Url url);
+    coaio::Coro<> await_turn(std::string host);
+
+    Options options_;
+    Fetcher* fetcher_;
+    Store* store_;
+    Frontier frontier_;
+    RobotsCache robots_;
+    coaio::Semaphore slots_;
+    coaio::Event changed_;  // set whenever there may be something to take, or the end has come
+    std::map<std::string, std::shared_ptr<coaio::Event>> learning_;  // robots.txt that is being fetched, by origin
+    std::map<std::string, std::string> unreachable_;                 // why a robots.txt was not answered, by origin
+    std::set<std::string> sitemap_origins_;
+    std::set<std::string> sitemaps_seen_;
+    std::size_t sitemap_readers_ = 0;
+    std::unique_ptr<coaio::Queue<PageId>> finished_;
+    std::optional<TimePoint> began_;
+    std::optional<TimePoint> ended_;
+};
+
+/// The loop's time as the frontier counts it.
+[[nodiscard]] TimePoint loop_now();
+
+/// From the loop's random source: from 0 up to, not including, 1.
+[[nodiscard]] double random_fraction();
+
+}  // namespace crawl

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "crawler/crawler.hpp"
+
+#include <deque>
+#include <utility>
+
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/to_thread.hpp>
+#include <coaio/http/status.hpp>
+
+#include "crawler/sitemap.hpp"
+
+// What a crawl asks of a site beside its pages: robots.txt and sitemaps.
+namespace crawl {
+namespace {
+
+constexpr unsigned max_robots_redirects = 5;  // RFC 9309, section 2.3.1.2
+constexpr unsigned max_sitemap_depth = 3;
+constexpr std::size_t max_sitemap_files = 1000;
+constexpr std::size_t light_sitemap = 64 * 1024;
+constexpr std::size_t addresses_a_turn = 256;
+
+struct NextSitemap {
+    coaio::http::Url url;
+    unsigned depth;
+};
+
+/// One reader or learner less, however it ends.
+template <class F>
+class AtEnd {
+public:
+    explicit AtEnd(F function) : function_(std::move(function)) {}
+    AtEnd(const AtEnd&) = delete;
+    AtEnd& operator=(const AtEnd&) = delete;
+    ~AtEnd() { function_(); }
+
+private:
+    F function_;
+};
+
+coaio::Coro<Sitemap> read_sitemap_aside(std::string bytes) {
+    if (bytes.size() <= light_sitemap) co_return parse_sitemap(bytes);
+    auto job = [bytes = std::move(bytes)] { return parse_sitemap(bytes); };
+    auto reading = coaio::to_thread(std::move(job));
+    co_return co_await std::move(reading);
+}
+
+}  // namespace
+
+coaio::Coro<Ended> Crawler::learn_robots(coaio::TaskGroup& group, std::string origin) {
+    if (const auto found = learning_.find(origin); found != learning_.end()) {
+        const auto ready = found->second;
+        co_await ready->wait();
+        co_return Ended();
+    }
+    const auto ready = std::make_shared<coaio::Event>();
+    learning_.emplace(origin, ready);
+    auto forget = [this, &origin, &ready] {
+        learning_.erase(origin);
+        ready->set();
+    };
+    const AtEnd at_end(std::move(forget));
+
+    const auto tried = co_await fetch_robots(origin);
+    unreachable_.erase(origin);
+    if (tried.how.status == 0) unreachable_.emplace(origin, "robots.txt could not be asked for: " + tried.error);
+    const auto& rules = robots_.put(origin, tried.how.status, tried.answer.body, product_token, loop_now());
+    if (rules.crawl_delay()) frontier_.manners().set_crawl_delay(origin, *rules.crawl_delay());
+    read_sitemaps_of(group, origin);
+    co_return tried.how;
+}
+
+coaio::Coro<Crawler::Attempt> Crawler::fetch_robots(std::string origin) {
+    auto url = coaio::http::Url::parse(origin).resolve("/robots.txt");
+    FetchOptions want;
+    want.any_type = true;
+    want.max_size = Robots::max_size;
+    unsigned tries = 0;
+    unsigned hops = 0;
+    for (;;) {
+        auto tried = co_await attempt(url, want);
+        const auto pause = frontier_.manners().retry(tried.how, ++tries, random_fraction);
+        if (pause) {
+            co_await coaio::sleep(*pause);
+            continue;
+        }
+        if (!coaio::http::Status(tried.answer.status).is_redirect()) co_return tried;
+        const auto target = url.try_resolve(tried.answer.location);
+        // A redirect that leads nowhere, or on and on, is taken for "there is none".
+        if (!target || !target->is_http() || ++hops > max_robots_redirects) {
+            tried.how.status = 404;
+            co_return tried;
+        }
+        url = *target;
+        tries = 0;
+    }
+}
+
+void Crawler::read_sitemaps_of(coaio::TaskGroup& group, const std::string& origin) {
+    const auto url = coaio::http::Url::parse(origin);
+    if (!options_.sitemaps || !frontier_.is_inside(url) || !sitemap_origins_.insert(origin).second) return;
+    std::vector<std::string> named;
+    const auto* const rules = robots_.find(origin, loop_now());
+    if (rules != nullptr) named = rules->sitemaps();
+    // One that is not named stands at the usual place, if there is one.
+    if (named.empty() && (rules == nullptr || rules->allows("/sitemap.xml"))) named.push_back(origin + "/sitemap.xml");
+    ++sitemap_readers_;
+    group.create_task(read_sitemaps(origin, std::move(named)), {.name = "sitemaps of " + origin});
+}
+
+coaio::Coro<> Crawler::read_sitemaps(std::string origin, std::vector<std::string> named) {
+    auto leave = [this] {
+        --sitemap_readers_;
+        changed_.set();
+    };
+    const AtEnd at_end(std::move(leave));
+    std::deque<NextSitemap> next;
+    auto add = [this, &next](const coaio::http::Url& base, const std::string& target, unsigned depth) {
+        auto url = base.try_resolve(target);
+        if (!url || !url->is_http() || depth > max_sitemap_depth || sitemaps_seen_.size() >= max_sitemap_files) return;
+        // Sitemaps elsewhere are not this crawl's to fetch.
+        if (!frontier_.is_inside(*url) || !sitemaps_seen_.insert(url->to_string()).second) return;
+        next.push_back({std::move(*url), depth});
+    };
+    for (const auto& each : named) add(coaio::http::Url::parse(origin), each, 1);
+
+    std::size_t count = 0;
+    while (!next.empty()) {
+        const auto now = std::move(next.front());
+        next.pop_front();
+        auto bytes = co_await fetch_sitemap(now.url);
+        if (bytes.empty()) continue;
+        const auto sitemap = co_await read_sitemap_aside(std::move(bytes));
+        for (const auto& each : sitemap.sitemaps) add(now.url, each, now.depth + 1);
+        for (const auto& each : sitemap.pages) {
+            if (++count % addresses_a_turn == 0) co_await coaio::sleep(coaio::Duration::zero());
+            const auto url = now.url.try_resolve(each);
+            Link link;
+            link.target = each;
+            link.kind = LinkKind::sitemap;
+            if (url) frontier_.add_link(*url, link, no_page);
+        }
+        changed_.set();
+    }
+}
+
+coaio::Coro<std::string> Crawler::fetch_sitemap(coaio::http::Url url) {
+    FetchOptions want;
+    want.any_type = true;
+    want.max_size = SitemapLimits().max_size;
+    const auto host = url.origin();
+    for (unsigned tries = 1;; ++tries) {
+        co_await await_turn(host);
+        auto tried = co_await attempt(url, want);
+        frontier_.ended_beside(host, tried.how, loop_now());
+        changed_.set();
+        const auto pause = frontier_.manners().retry(tried.how, tries, random_fraction);
+        if (!pause && tried.how.status / 100 != 2) co_return std::string();
+        if (!pause) co_return std::move(tried.answer.body);
+        co_await coaio::sleep(*pause);
+    }
+}
+
+coaio::Coro<> Crawler::await_turn(std::string host) {
+    for (;;) {
+        const auto now = loop_now();
+        const auto when = frontier_.manners().may_start(host, now);
+        if (when && *when <= now) break;
+        co_await wait_for_change(when);
+    }
+    frontier_.began_beside(host, loop_now());
+}
+
+}  // namespace crawl

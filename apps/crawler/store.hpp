@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <coaio/core/coro.hpp>
+#include <coaio/http/url.hpp>
+
+#include "crawler/link.hpp"
+#include "crawler/page.hpp"
+
+namespace crawl {
+
+/// A link of a page, and where it leads to.
+struct FoundLink {
+    coaio::http::Url url;
+    Link link;
+};
+
+/// All that one page came to.
+struct FinishedPage {
+    PageId id = no_page;
+    const Page* page = nullptr;  // its address, and how it was seen; its state is still `running`
+    PageState state = PageState::done;
+    Fetched result;                // `redirect` is not known yet: it is the only link, of kind `redirect`
+    std::vector<FoundLink> links;  // those that the crawl follows
+    std::string lang;
+    std::string canonical;
+    std::string text;  // what a reader sees; empty where the page does not want to be searched
+};
+
+/// How long a commit may hold up a crawl that is to stop.
+inline constexpr std::chrono::seconds commit_deadline{30};
+
+/// Where finished pages are kept beyond the memory of the crawl.
+class Store {
+public:
+    Store() = default;
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+    virtual ~Store();
+
+    /// Makes the page, its links and its new state durable, all together or not at all. The crawl goes on from the page
+    /// only afterwards: one whose commit was not reached is fetched again.
+    ///
+    /// Called once a page, for several pages at the same time.
+    /// Errors: end the crawl. Cancellation: is masked, for at most `commit_deadline`.
+    [[nodiscard]] virtual coaio::Coro<> commit(const FinishedPage& page) = 0;
+};
+
+}  // namespace crawl
