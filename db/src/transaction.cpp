@@ -59,16 +59,19 @@ Coro<> Transaction::begin() {
         sql = begin_command(options_);
     }
     std::exception_ptr failure;
+    bool begun = true;
     try {
         co_await link.command(std::move(sql), detail::OnCancel::wait);
-    } catch (...) {
+    } catch (const Error&) {
         failure = std::current_exception();
+        begun = false;
+    } catch (...) {
+        failure = std::current_exception();  // it has begun all the same, if the cancellation met the answer
     }
-    if (failure) {
-        // It may have begun all the same, when the cancellation met the answer.
-        co_await roll_back();
-        std::rethrow_exception(failure);
-    }
+    if (!failure) co_return;
+    if (begun) co_await roll_back();
+    use_->close_scope(id_);
+    std::rethrow_exception(failure);
 }
 
 Coro<> Transaction::roll_back() {
@@ -100,7 +103,7 @@ Coro<> Transaction::commit() {
         if (!nested_) {
             co_await commit_outermost();
         } else {
-            co_await link.command("release savepoint " + savepoint(), detail::OnCancel::wait);
+            co_await release_savepoint();
         }
     } catch (...) {
         failure = std::current_exception();
@@ -110,6 +113,19 @@ Coro<> Transaction::commit() {
         std::rethrow_exception(failure);
     }
     use_->close_scope(id_);
+}
+
+Coro<> Transaction::release_savepoint() {
+    MaskOptions mask;
+    mask.deadline = use_->commit_timeout();
+    bool lost = false;
+    try {
+        co_await masked(
+            detail::ignore(use_->link(id_).command("release savepoint " + savepoint(), detail::OnCancel::close)), mask);
+    } catch (const TimeoutError&) {
+        lost = true;
+    }
+    if (lost) throw ConnectionError(rolled_back("the server was silent; the connection was closed in the transaction"));
 }
 
 Coro<> Transaction::commit_outermost() {

@@ -167,6 +167,32 @@ Coro<> by_closing(std::string url) {
     CHECK(value == 1);
 }
 
+Coro<> cut_own_connection(Bench& bench, std::optional<db::Connection>& connection) {
+    if (!connection) connection.emplace(co_await db::Connection::connect(bench.url));
+    auto body = [](Transaction& tx) -> Coro<int> {
+        auto inner = [](Transaction& sub) -> Coro<> { co_await sub.execute("insert into t values (1)"); };
+        co_await tx.transaction(inner);
+        co_return 1;
+    };
+    bench.begun += 1;
+    bench.acknowledged += co_await connection->transaction(body);
+    co_await connection->query("select $1::int", 1);
+}
+
+Coro<> look_at_connection(Bench& bench, std::optional<db::Connection>& connection) {
+    if (connection) {
+        const int value = co_await connection->query_value<int>("select 12");
+        REQUIRE(value == 12);
+        const bool alone = co_await connection->query_value<bool>("select pg_current_xact_id_if_assigned() is null");
+        REQUIRE(alone);
+        const int rows = co_await connection->query_value<int>("select count(*)::int from t");
+        REQUIRE(rows == bench.acknowledged);
+        co_await connection->execute("truncate t");
+    }
+    connection.reset();
+    bench.acknowledged = bench.begun = 0;
+}
+
 // In COMMIT a deferred trigger takes a while; the cancellation waits for it.
 Coro<> cancel_commit(std::string url) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2));
@@ -219,6 +245,15 @@ TEST_CASE("a transaction with savepoints cut at any turn is committed just when 
     cut_at_every_turn(cut_savepoint, true);
 }
 TEST_CASE("a rollback cut at any turn still rolls back", "[pgtest]") { cut_at_every_turn(cut_rollback, true); }
+
+TEST_CASE("a transaction on a connection of one's own cut at any turn leaves it idle and usable", "[pgtest]") {
+    tests::Database database;
+    database.sql("create table t (n int)");
+    Bench bench(database.conninfo());
+    std::optional<db::Connection> connection;
+    coaio::testing::cut([&] { return cut_own_connection(bench, connection); },
+                        [&](std::size_t) { return look_at_connection(bench, connection); });
+}
 
 TEST_CASE("CAN-03: a late cancel never hits the next query", "[pgtest]") {
     tests::Database database;

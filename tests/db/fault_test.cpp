@@ -194,8 +194,7 @@ Coro<> stray_in_savepoint(std::string url) {
         };
         const bool thrown = co_await tests::throws<std::runtime_error>(tx.transaction(inner));
         CHECK(thrown);
-        const bool lost =
-            co_await tests::throws<db::Error>(tx.query("select 1"));
+        const bool lost = co_await tests::throws<db::Error>(tx.query("select 1"));
         CHECK(lost);
     };
     const bool failed = co_await tests::throws<db::Error>(pool.transaction(body));

@@ -48,6 +48,9 @@ Coro<> commit_and_roll_back(std::string url) {
         co_await insert(tx, 3);
         const bool failed = co_await tests::throws<db::Error>(tx.query("select 1/0"));
         CHECK(failed);
+        auto nothing = [](Transaction&) -> Coro<> { co_return; };
+        const bool nested_refused = co_await tests::throws<db::Error>(tx.transaction(nothing));
+        CHECK(nested_refused);
     };
     const bool refused = co_await tests::throws<db::Error>(pool.transaction(swallowing));
     CHECK(refused);

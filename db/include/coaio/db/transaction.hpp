@@ -50,6 +50,7 @@ private:
     friend Queries<Transaction>;
     [[nodiscard]] Coro<Rows> run_statement(std::string sql, Params params) const;
     [[nodiscard]] Coro<> commit_outermost();
+    [[nodiscard]] Coro<> release_savepoint();
     [[nodiscard]] std::string savepoint() const;
 
     std::shared_ptr<detail::Use> use_;
