@@ -319,6 +319,7 @@ Coro<> Connection::send_slices(std::array<net::Buffer, 3> buffers) {
 
 void Connection::watch() {
     watching_ = true;
+    if (!pinned_ && !reading_ && begin_ == end_) begin_ = end_ = 0;
     may_probe_ = side_ == Side::request && head().minor >= 1;
     ++watch_count_;
     armed_.set();

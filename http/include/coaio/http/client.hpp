@@ -227,8 +227,8 @@ private:
 ///
 /// Connections are kept alive and used again. One that died while it was idle is no error: the request is repeated on a
 /// fresh one where nothing of an answer had come and the request may be repeated (RFC 9110, 9.2.2).
-/// Redirects are followed: 303, and 301 and 302 after POST, with GET; others with the same method and body. `Authorization`,
-/// `Cookie` and `Proxy-Authorization` that you set do not follow to another origin, nor anything from https to http.
+/// Redirects are followed: 303, and 301 and 302 after POST, with GET; others with the same method and body, unless that
+/// was streamed. `Authorization`, `Cookie` and `Proxy-Authorization` that you set do not follow to another origin.
 ///
 /// Errors: `UrlError`; `IoError` and `net::TlsError` of the connection; `ProtocolError`, `LimitError` for a broken or
 /// too large response; `TimeoutError`; `TooManyRedirects`. A response with any status is not an error.
