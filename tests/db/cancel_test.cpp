@@ -187,7 +187,9 @@ Coro<> look_at_connection(Bench& bench, std::optional<db::Connection>& connectio
         REQUIRE(alone);
         const int rows = co_await connection->query_value<int>("select count(*)::int from t");
         REQUIRE(rows == bench.acknowledged);
-        co_await connection->execute("truncate t");
+        // Refused if one were open still.
+        auto clear = [](Transaction& tx) -> Coro<> { co_await tx.execute("truncate t"); };
+        co_await connection->transaction(clear);
     }
     connection.reset();
     bench.acknowledged = bench.begun = 0;
