@@ -5,6 +5,7 @@
 #include <csignal>
 #include <exception>
 #include <fstream>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <utility>
@@ -78,37 +79,31 @@ coaio::Coro<> show_pages(coaio::AsyncGenerator<PageId> pages, const Crawler& cra
     while (auto id = co_await pages.next()) screen.line(line_about(crawler.frontier().page(*id)));
 }
 
-/// Ends the crawl on a signal, for as long as it lives.
+/// Listens to signals for as long as it lives. SIGINT is not among them: `run` makes a cancellation of it.
 class Signals {
 public:
-    Signals(coaio::Task<> crawling, Screen& screen) : loop_(&coaio::get_running_loop()) {
-        for (const int number : {SIGINT, SIGTERM}) {
-            loop_->add_signal_handler(number, [this, crawling, number] {
-                stopped_by_ = number == SIGINT ? "SIGINT" : "SIGTERM";
-                crawling.cancel();
-                stop_listening();  // the next one ends the program
-            });
-        }
+    explicit Signals(Screen& screen) : loop_(&coaio::get_running_loop()) {
+        loop_->add_signal_handler(SIGTERM, [this] {
+            terminated_ = true;
+            if (crawling_) crawling_->cancel();
+            loop_->remove_signal_handler(SIGTERM);  // the next one ends the program
+        });
         loop_->add_signal_handler(SIGUSR1, [&screen] { screen.line(coaio::dump_tasks()); });
     }
     Signals(const Signals&) = delete;
     Signals& operator=(const Signals&) = delete;
     ~Signals() {
-        stop_listening();
+        loop_->remove_signal_handler(SIGTERM);
         loop_->remove_signal_handler(SIGUSR1);
     }
 
-    /// Empty: by none.
-    [[nodiscard]] const std::string& stopped_by() const noexcept { return stopped_by_; }
+    void will_end(coaio::Task<> crawling) { crawling_ = std::move(crawling); }
+    [[nodiscard]] bool terminated() const noexcept { return terminated_; }
 
 private:
-    void stop_listening() {
-        loop_->remove_signal_handler(SIGINT);
-        loop_->remove_signal_handler(SIGTERM);
-    }
-
     coaio::Loop* loop_;
-    std::string stopped_by_;
+    std::optional<coaio::Task<>> crawling_;
+    bool terminated_ = false;
 };
 
 std::string trouble_of(const std::exception_ptr& error) {
@@ -123,14 +118,17 @@ std::string trouble_of(const std::exception_ptr& error) {
 
 /// Gives what was in the way of a whole crawl, if anything.
 coaio::Coro<std::string> crawl_to_the_end(Crawler& crawler, Screen& screen) {
-    auto crawling = coaio::create_task(crawler.run(), {.name = "crawl"});
-    const Signals signals(crawling, screen);
+    Signals signals(screen);
     std::string trouble;
+    // From here to the await nothing may throw: the crawler would be gone before its task.
+    auto crawling = coaio::create_task(crawler.run(), {.name = "crawl"});
+    signals.will_end(crawling);
     try {
         co_await crawling;
     } catch (const coaio::CancelledError&) {
-        if (signals.stopped_by().empty()) throw;
-        trouble = "stopped by " + signals.stopped_by();
+        trouble = signals.terminated() ? "terminated" : "interrupted";
+        // The request has been granted: what follows, reports and summary, is no longer to be cancelled.
+        if (!signals.terminated()) coaio::current_task()->uncancel();
     } catch (const std::exception&) {
         trouble = trouble_of(std::current_exception());
     }

@@ -21,8 +21,9 @@ struct Output {
 };
 
 /// The whole program but for its options: crawls, shows progress, writes reports and the summary, and gives the exit
-/// code. SIGINT and SIGTERM end the crawl early, with the summary so far, a second one ends the program at once; SIGUSR1
-/// writes the tree of tasks to `log`.
+/// code. SIGUSR1 writes the tree of tasks to `log`.
+/// Cancellation, which `run` makes of SIGINT, and SIGTERM: end the crawl early, with the summary and the reports so far;
+/// a second signal ends the program at once.
 [[nodiscard]] coaio::Coro<int> crawl_sites(Options options, Fetcher& fetcher, Output output, Store* store = nullptr);
 
 }  // namespace crawl

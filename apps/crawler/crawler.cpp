@@ -26,6 +26,8 @@ coaio::AsyncGenerator<PageId> items_of(coaio::Queue<PageId>& queue) {
 
 Store::~Store() = default;
 
+coaio::Coro<bool> Store::recall(FinishedPage& /*page*/) { co_return false; }
+
 double random_fraction() {
     constexpr int bits_of_a_double = 53;
     return static_cast<double>(coaio::get_running_loop().random() >> (64 - bits_of_a_double)) /
@@ -106,6 +108,10 @@ coaio::Coro<> Crawler::wait_for_change(std::optional<TimePoint> until) {
 coaio::Coro<> Crawler::visit(coaio::TaskGroup& group, PageId id, coaio::SemaphoreGuard slot) {
     const coaio::SemaphoreGuard held = std::move(slot);
     const auto& page = frontier_.page(id);
+    if (store_ != nullptr) {
+        const auto known = co_await recall(id);
+        if (known) co_return;
+    }
     if (!options_.ignore_robots) {
         const auto* const rules = robots_.find(page.host, loop_now());
         if (rules == nullptr) {

@@ -114,6 +114,20 @@ coaio::Coro<> Crawler::commit(FinishedPage& finished, Ended how) {
     co_await coaio::masked(body, {.deadline = commit_deadline});
 }
 
+// What was committed by an earlier run is entered as if it had been fetched now.
+coaio::Coro<bool> Crawler::recall(PageId id) {
+    FinishedPage finished;
+    finished.id = id;
+    finished.page = &frontier_.page(id);
+    const auto known = co_await store_->recall(finished);
+    if (!known) co_return false;
+    Ended how;
+    how.status = 200;
+    auto body = [this, &finished, how](coaio::Scope&) -> coaio::Coro<> { return enter(finished, how); };
+    co_await coaio::masked(body, {.deadline = commit_deadline});
+    co_return true;
+}
+
 coaio::Coro<> Crawler::enter(FinishedPage& finished, Ended how) {
     std::size_t count = 0;
     for (const auto& found : finished.links) {

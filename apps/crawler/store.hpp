@@ -42,6 +42,12 @@ public:
     Store& operator=(const Store&) = delete;
     virtual ~Store();
 
+    /// Gives what is known of a page from an earlier run of the same crawl, which is then not fetched again; false where
+    /// nothing is. `page` comes with its id and address.
+    ///
+    /// Errors: end the crawl.
+    [[nodiscard]] virtual coaio::Coro<bool> recall(FinishedPage& page);
+
     /// Makes the page, its links and its new state durable, all together or not at all. The crawl goes on from the page
     /// only afterwards: one whose commit was not reached is fetched again.
     ///
