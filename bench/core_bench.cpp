@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// coaio-bench-core BENCH N: one micro-benchmark of the core, in the plainest way a user would write it. Prints
+// coaio-bench-core BENCH N: one micro-benchmark, in the plainest way a user would write it. Prints
 // {"sec": wall, "cpu": process CPU} of the benchmark without the program's start.
+
+#include "bench.hpp"
 
 #include <coaio/core.hpp>
 
@@ -18,6 +20,9 @@ using coaio::Coro;
 namespace {
 
 long sink;
+
+std::chrono::steady_clock::time_point started;
+std::clock_t cpu_then;
 
 Coro<long> add_one(long value) { co_return value + 1; }
 
@@ -82,12 +87,7 @@ Coro<> gather(long n) {
     for (const long value : co_await coaio::gather(std::move(coros))) sink += value;
 }
 
-struct Bench {
-    std::string_view name;
-    Coro<> (*run)(long n);
-};
-
-constexpr Bench benches[] = {
+constexpr bench::Bench core_benches[] = {
     {"create_await", create_await},
     {"spawn_join", spawn_join},
     {"yield", yield},
@@ -97,22 +97,39 @@ constexpr Bench benches[] = {
     {"gather", gather},
 };
 
+void usage() {
+    std::fputs("usage: coaio-bench-core BENCH N, with BENCH one of", stderr);
+    for (const bench::Bench& each : core_benches) std::fprintf(stderr, " %s", each.name);
+    for (const bench::Bench& each : bench::database_benches()) std::fprintf(stderr, " %s", each.name);
+    std::fputs("\n", stderr);
+}
+
+int run(const bench::Bench& chosen, long n) {
+    bench::begin();
+    coaio::run(chosen.run(n));
+    std::printf("{\"sec\": %.6f, \"cpu\": %.6f}\n",
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
+                static_cast<double>(std::clock() - cpu_then) / CLOCKS_PER_SEC);
+    return 0;
+}
+
 }  // namespace
 
+void bench::begin() noexcept {
+    started = std::chrono::steady_clock::now();
+    cpu_then = std::clock();
+}
+
 int main(int argc, char** argv) {
-    for (const Bench& bench : benches) {
-        if (argc != 3 || bench.name != argv[1]) continue;
-        const long n = std::atol(argv[2]);
-        const auto start = std::chrono::steady_clock::now();
-        const std::clock_t cpu = std::clock();
-        coaio::run(bench.run(n));
-        std::printf("{\"sec\": %.6f, \"cpu\": %.6f}\n",
-                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
-                    static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
-        return 0;
+    if (argc == 3) {
+        const std::string_view name = argv[1];
+        for (const bench::Bench& each : core_benches) {
+            if (name == each.name) return run(each, std::atol(argv[2]));
+        }
+        for (const bench::Bench& each : bench::database_benches()) {
+            if (name == each.name) return run(each, std::atol(argv[2]));
+        }
     }
-    std::fputs("usage: coaio-bench-core BENCH N, with BENCH one of", stderr);
-    for (const Bench& bench : benches) std::fprintf(stderr, " %s", bench.name.data());
-    std::fputs("\n", stderr);
+    usage();
     return 2;
 }
