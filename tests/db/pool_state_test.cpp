@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "pool_state.hpp"
 
-#include <coaio/core.hpp>
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
+#include <coaio/core/timeout.hpp>
 
 #include "db/async.hpp"
 #include "db/fake_link.hpp"

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include <coaio/db.hpp>
+#include <coaio/db/pool.hpp>
 
-#include <coaio/core.hpp>
+#include <coaio/core/gather.hpp>
+#include <coaio/core/run.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
+#include <coaio/core/timeout.hpp>
 
 #include "db/async.hpp"
 #include "support/catch.hpp"

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <coaio/db.hpp>
+#include <coaio/db/pool.hpp>
+#include <coaio/db/transaction.hpp>
 
-#include <coaio/core.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 
 #include "db/async.hpp"
