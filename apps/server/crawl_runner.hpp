@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <coaio/core/coro.hpp>
+#include <coaio/core/event.hpp>
+#include <coaio/core/task.hpp>
+#include <coaio/core/task_group.hpp>
+#include <coaio/db/connection.hpp>
+#include <coaio/db/pool.hpp>
+
+#include "crawler/crawler.hpp"
+#include "server/app.hpp"
+#include "server/page_store.hpp"
+
+namespace server {
+
+/// Runs the crawls that stand in the database, some at a time, each by one server only: that is the one whose session
+/// holds the advisory lock of the crawl's number, so one that dies gives up its crawls at once. A crawl that was begun
+/// before goes on from what is committed.
+///
+/// Lifetime: belongs to the loop on which it runs; `shared` outlives it.
+class CrawlRunner {
+public:
+    /// `log` takes a line for an operator.
+    CrawlRunner(Shared& shared, std::size_t most, std::function<void(std::string_view)> log);
+    CrawlRunner(const CrawlRunner&) = delete;
+    CrawlRunner& operator=(const CrawlRunner&) = delete;
+
+    /// Until it is cancelled: crawls that run then stay as they are in the database, and go on with the next start.
+    /// While the database is away it tries again.
+    [[nodiscard]] coaio::Coro<> run();
+    /// There may be something to do. For the loop's thread.
+    void wake() noexcept { changed_.set(); }
+
+private:
+    struct Running {
+        coaio::Task<> task;
+        bool cancel_requested = false;
+    };
+    struct Work {
+        std::int64_t id = 0;
+        std::vector<std::string> urls;
+        std::string settings;
+        bool resumed = false;
+    };
+
+    coaio::Coro<> hold_session(coaio::TaskGroup& group);
+    coaio::Coro<> look(coaio::TaskGroup& group, const coaio::db::Connection& session);
+    coaio::Coro<std::optional<Work>> claim(std::int64_t id, const coaio::db::Connection& session);
+    coaio::Coro<> run_crawl(Work work);
+    coaio::Coro<> crawl_to_the_end(const Work& work);
+    coaio::Coro<> note_progress(std::int64_t id, const crawl::Crawler& crawler, const PageStore& store);
+    coaio::Coro<> save_progress(std::int64_t id, const crawl::Crawler& crawler, const PageStore& store);
+    coaio::Coro<> finish(std::int64_t id, std::string state, std::string error);
+
+    Shared* shared_;
+    std::size_t most_;
+    std::function<void(std::string_view)> log_;
+    coaio::db::Pool pool_;
+    coaio::Event changed_;
+    std::map<std::int64_t, Running> running_;
+    std::vector<std::int64_t> ended_;  // whose locks are to be given back
+};
+
+}  // namespace server

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#include "server/page_store.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <coaio/core/error.hpp>
+#include <coaio/db/array.hpp>
+#include <coaio/db/transaction.hpp>
+
+#include "crawler/summary.hpp"
+
+namespace server {
+namespace {
+
+// A tsvector ends at 1 MiB, and a text of this size stays below that whatever its words are.
+constexpr std::size_t longest_text = 256 * 1024;
+constexpr std::size_t longest_line = 1000;
+
+// Postgres takes no NUL, and cuts nothing by itself.
+std::string storable(std::string_view text, std::size_t most) {
+    if (text.size() > most) {
+        std::size_t end = most;
+        while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+        text = text.substr(0, end);
+    }
+    std::string copy(text);
+    std::replace(copy.begin(), copy.end(), '\0', ' ');
+    return copy;
+}
+
+struct LinkColumns {
+    std::vector<std::string> targets, fragments, kinds, texts;
+    std::vector<bool> nofollow;
+    std::vector<std::int32_t> lines;
+};
+
+LinkColumns columns_of(const std::vector<crawl::FoundLink>& links) {
+    LinkColumns columns;
+    for (const crawl::FoundLink& found : links) {
+        columns.targets.push_back(found.url.without_fragment().without_credentials().to_string());
+        columns.fragments.push_back(storable(found.url.fragment().value_or(""), longest_line));
+        columns.kinds.emplace_back(crawl::name(found.link.kind));
+        columns.texts.push_back(storable(crawl::one_line(found.link.text), longest_line));
+        columns.nofollow.push_back(found.link.nofollow);
+        columns.lines.push_back(static_cast<std::int32_t>(found.link.line));
+    }
+    return columns;
+}
+
+constexpr std::string_view insert_page =
+    "insert into pages (crawl_id, url, state, status, kind, depth, tries, type, size, elapsed_ms, error, title, lang, "
+    "canonical, has_fragments, fragments, text) "
+    "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) "
+    "on conflict (crawl_id, md5(url)) do nothing returning id";
+
+constexpr std::string_view insert_links =
+    "insert into links (page_id, ordinal, crawl_id, target, fragment, kind, nofollow, line, text) "
+    "select $1, row_number() over (), $2, t.* from "
+    "unnest($3::text[], $4::text[], $5::text[], $6::bool[], $7::int[], $8::text[]) t";
+
+coaio::db::Params page_values(std::int64_t crawl, const crawl::FinishedPage& finished) {
+    const crawl::Page& page = *finished.page;
+    const crawl::Fetched& result = finished.result;
+    std::vector<std::string> fragments;
+    for (const std::string& each : result.fragments) fragments.push_back(storable(each, longest_line));
+    return coaio::db::Params::of(crawl, page.url, std::string(crawl::name(finished.state)), std::int32_t{result.status},
+                                 std::string(crawl::name(page.kind)), static_cast<std::int32_t>(page.depth),
+                                 static_cast<std::int32_t>(result.tries), storable(result.type, longest_line),
+                                 static_cast<std::int64_t>(result.size), std::int64_t{result.elapsed.count()},
+                                 crawl::one_line(result.error, longest_line), storable(result.title, longest_line),
+                                 storable(finished.lang, longest_line), storable(finished.canonical, longest_line * 4),
+                                 result.has_fragments, fragments, storable(finished.text, longest_text));
+}
+
+constexpr std::string_view select_page =
+    "select id, state, status, tries, type, size, elapsed_ms, error, title, has_fragments, fragments from pages "
+    "where crawl_id = $1 and md5(url) = md5($2) and url = $2";
+
+constexpr std::string_view select_links =
+    "select target, fragment, kind, nofollow, line, text from links where page_id = $1 order by ordinal";
+
+// The value of an enumeration whose name was stored.
+template <class E>
+E named(std::string_view text, E last) {
+    for (unsigned value = 0; value <= static_cast<unsigned>(last); ++value) {
+        if (crawl::name(static_cast<E>(value)) == text) return static_cast<E>(value);
+    }
+    throw coaio::Error("the database holds an unknown word: " + std::string(text));
+}
+
+void read_page(const coaio::db::Row& row, crawl::FinishedPage& page) {
+    page.state = named(row["state"].as<std::string_view>(), crawl::PageState::refused);
+    crawl::Fetched& result = page.result;
+    result.status = row["status"].as<std::int32_t>();
+    result.tries = static_cast<unsigned>(row["tries"].as<std::int32_t>());
+    result.type = row["type"].as<std::string>();
+    result.size = static_cast<std::uint64_t>(row["size"].as<std::int64_t>());
+    result.elapsed = std::chrono::milliseconds(row["elapsed_ms"].as<std::int64_t>());
+    result.error = row["error"].as<std::string>();
+    result.title = row["title"].as<std::string>();
+    result.has_fragments = row["has_fragments"].as<bool>();
+    result.fragments = row["fragments"].as<std::vector<std::string>>();
+}
+
+void read_link(const coaio::db::Row& row, crawl::FinishedPage& page) {
+    auto target = row["target"].as<std::string>();
+    const auto fragment = row["fragment"].as<std::string_view>();
+    if (!fragment.empty()) target.append("#").append(fragment);
+    auto url = coaio::http::Url::try_parse(target);
+    if (!url) return;
+    crawl::Link link;
+    link.kind = named(row["kind"].as<std::string_view>(), crawl::LinkKind::form);
+    link.nofollow = row["nofollow"].as<bool>();
+    link.line = static_cast<unsigned>(row["line"].as<std::int32_t>());
+    link.text = row["text"].as<std::string>();
+    link.target = std::move(target);
+    page.links.push_back({std::move(*url), std::move(link)});
+}
+
+}  // namespace
+
+coaio::Coro<bool> PageStore::recall(crawl::FinishedPage& page) {
+    if (!resumed_) co_return false;
+    const auto rows = co_await pool_.query(select_page, crawl_, page.page->url);
+    if (rows.empty()) co_return false;
+    read_page(rows.front(), page);
+    const auto links = co_await pool_.query(select_links, rows.front()["id"].as<std::int64_t>());
+    for (const auto row : links) read_link(row, page);
+    count(page.state, page.result.size);
+    co_return true;
+}
+
+coaio::Coro<> PageStore::commit(const crawl::FinishedPage& page) {
+    const auto body = [this, &page](coaio::db::Transaction& transaction) -> coaio::Coro<> {
+        auto inserting = transaction.query(insert_page, page_values(crawl_, page));
+        const auto rows = co_await std::move(inserting);
+        // Another run of this crawl had it already, and died before it could know.
+        if (rows.empty() || page.links.empty()) co_return;
+        const auto id = rows.value<std::int64_t>();
+        const LinkColumns links = columns_of(page.links);
+        static_cast<void>(co_await transaction.execute(insert_links, id, crawl_, links.targets, links.fragments,
+                                                       links.kinds, links.nofollow, links.lines, links.texts));
+    };
+    co_await pool_.transaction(body);
+    count(page.state, page.result.size);
+    metrics_->page_committed();
+}
+
+void PageStore::count(crawl::PageState state, std::uint64_t size) {
+    if (state == crawl::PageState::done) ++counts_.done;
+    if (state == crawl::PageState::failed) ++counts_.failed;
+    if (state == crawl::PageState::disallowed) ++counts_.disallowed;
+    counts_.bytes += static_cast<std::int64_t>(size);
+}
+
+}  // namespace server

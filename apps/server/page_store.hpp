@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include <coaio/db/pool.hpp>
+
+#include "crawler/store.hpp"
+#include "server/metrics.hpp"
+
+namespace server {
+
+/// What a crawl has come to so far.
+struct CrawlCounts {
+    std::int64_t done = 0;
+    std::int64_t failed = 0;
+    std::int64_t disallowed = 0;
+    std::int64_t bytes = 0;
+};
+
+/// Keeps the finished pages of one crawl in the database, each with its links and its state in one transaction.
+class PageStore final : public crawl::Store {
+public:
+    /// `resumed`: the crawl has run before, and may have pages.
+    PageStore(coaio::db::Pool pool, std::int64_t crawl, bool resumed, Metrics& metrics)
+        : pool_(std::move(pool)), crawl_(crawl), resumed_(resumed), metrics_(&metrics) {}
+
+    [[nodiscard]] coaio::Coro<bool> recall(crawl::FinishedPage& page) override;
+    [[nodiscard]] coaio::Coro<> commit(const crawl::FinishedPage& page) override;
+
+    /// Of the pages committed, or found committed, through this object.
+    [[nodiscard]] const CrawlCounts& counts() const noexcept { return counts_; }
+
+private:
+    void count(crawl::PageState state, std::uint64_t size);
+
+    coaio::db::Pool pool_;
+    std::int64_t crawl_;
+    bool resumed_;
+    Metrics* metrics_;
+    CrawlCounts counts_;
+};
+
+}  // namespace server

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#include "server/service.hpp"
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <coaio/core/dump.hpp>
+#include <coaio/core/error.hpp>
+#include <coaio/core/event.hpp>
+#include <coaio/core/loop.hpp>
+#include <coaio/core/mask.hpp>
+#include <coaio/core/task.hpp>
+#include <coaio/core/task_group.hpp>
+#include <coaio/db/pool.hpp>
+#include <coaio/http/server.hpp>
+#include <coaio/net/tls.hpp>
+
+#include "server/access_text.hpp"
+#include "server/app.hpp"
+#include "server/crawl_runner.hpp"
+#include "server/embedded_postgres.hpp"
+#include "server/schema.hpp"
+
+namespace server {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t largest_body = 1024 * 1024;
+
+/// Standard error, a line at a time, from any thread.
+class Log {
+public:
+    void line(std::string_view text) {
+        const std::lock_guard lock(mutex_);
+        std::cerr << text << std::endl;
+    }
+    void say(std::string_view text) { line("coaio-server: " + std::string(text)); }
+
+private:
+    std::mutex mutex_;
+};
+
+/// Listens to what the system asks of the process, for as long as it lives.
+class Signals {
+public:
+    explicit Signals(Log& log) : loop_(&coaio::get_running_loop()) {
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            struct sigaction before{};
+            // Started by nohup: a closed terminal does not matter.
+            if (number == SIGHUP && sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+            loop_->add_signal_handler(number, [this] {
+                if (stop_.is_set()) hurry_.set();
+                stop_.set();
+            });
+        }
+        loop_->add_signal_handler(SIGUSR1, [&log] { log.line(coaio::dump_tasks(coaio::all_loops)); });
+    }
+    Signals(const Signals&) = delete;
+    Signals& operator=(const Signals&) = delete;
+    ~Signals() {
+        for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) loop_->remove_signal_handler(number);
+    }
+
+    [[nodiscard]] coaio::Event& stop() noexcept { return stop_; }
+    /// Asked for twice.
+    [[nodiscard]] coaio::Event& hurry() noexcept { return hurry_; }
+
+private:
+    coaio::Loop* loop_;
+    coaio::Event stop_;
+    coaio::Event hurry_;
+};
+
+coaio::Coro<> cancel_when(coaio::Event& event, coaio::AnyTask task) {
+    co_await event.wait();
+    task.cancel();
+}
+
+coaio::Coro<> fail_when_ended(EmbeddedPostgres& postgres) {
+    co_await postgres.ended();
+    throw coaio::Error("Postgres has ended by itself; see " + (postgres.folder() / "postgres.log").string());
+}
+
+// Ready: serves until it is told to stop, then lets running requests finish.
+coaio::Coro<> serve(const Options& options, Shared& shared, Signals& signals, Log& log, EmbeddedPostgres* postgres) {
+    std::optional<coaio::net::TlsContext> tls;
+    if (!options.tls_cert.empty()) {
+        tls = coaio::net::TlsContext::server(
+            coaio::net::TlsServerOptions(coaio::net::TlsIdentity::from_files(options.tls_cert, options.tls_key)));
+    }
+    coaio::http::ServeOptions how;
+    how.host = options.host;
+    how.port = options.port;
+    how.workers = options.workers;
+    how.tls = tls ? &*tls : nullptr;
+    how.grace = options.grace;
+    how.max_body = largest_body;
+    coaio::http::Server server([&shared](coaio::Scope&) { return build_app(shared); }, how);
+
+    const auto body = [&](coaio::TaskGroup& group) -> coaio::Coro<> {
+        if (postgres != nullptr) group.create_task(fail_when_ended(*postgres), {.name = "postgres"});
+        CrawlRunner runner(shared, options.crawls, [&log](std::string_view text) { log.say(text); });
+        auto& loop = coaio::get_running_loop();
+        shared.on_crawls_changed([&loop, &runner] { loop.call_soon_threadsafe([&runner] { runner.wake(); }); });
+        auto crawls = group.create_task(runner.run(), {.name = "crawls"});
+
+        co_await server.start();
+        shared.ready = true;
+        std::cout << "listening on " << server.url() << std::endl;
+        co_await signals.stop().wait();
+
+        shared.ready = false;
+        shared.stopping = true;
+        log.say("stopping");
+        auto stopping = coaio::create_task(server.stop(options.grace), {.name = "stop"});
+        const auto hurry = coaio::create_task(cancel_when(signals.hurry(), stopping));
+        try {
+            co_await stopping;
+        } catch (const coaio::CancelledError&) {  // the grace is over
+        }
+        hurry.cancel();
+        shared.on_crawls_changed({});
+        crawls.cancel();
+        try {
+            co_await crawls;
+        } catch (const coaio::CancelledError&) {  // what runs is committed, or goes on next time
+        }
+        group.cancel();
+    };
+    co_await coaio::task_group(body);
+}
+
+coaio::Coro<> prepare_database(const std::string& database) {
+    const auto pool = co_await coaio::db::Pool::connect(database, pool_options(1));
+    co_await create_schema(pool);
+    co_await pool.close();
+}
+
+coaio::Coro<> serve_with(Options options, Shared& shared, Signals& signals, Log& log, EmbeddedPostgres* postgres) {
+    if (postgres != nullptr) {
+        co_await postgres->start();
+        shared.database = postgres->conninfo();
+        log.say((postgres->adopted() ? "took over the Postgres of " : "started a Postgres in ") +
+                postgres->folder().string());
+    }
+    co_await prepare_database(shared.database);
+    co_await serve(options, shared, signals, log, postgres);
+}
+
+}  // namespace
+
+coaio::Coro<int> run_service(Options options) {
+    Log log;
+    Signals signals(log);
+    Shared shared;
+    shared.database = options.database_url;
+    shared.debug_tasks = options.debug_tasks;
+    if (options.log_format == LogFormat::json) {
+        shared.access_sink = [&log](std::string_view line) { log.line(line); };
+    } else {
+        shared.access_sink = [&log](std::string_view line) { log.line(access_text(line)); };
+    }
+    std::unique_ptr<EmbeddedPostgres> postgres;
+    if (options.database_url.empty()) postgres = std::make_unique<EmbeddedPostgres>(options.data_dir);
+
+    std::exception_ptr failure;
+    bool interrupted = false;
+    auto serving =
+        coaio::create_task(serve_with(std::move(options), shared, signals, log, postgres.get()), {.name = "serve"});
+    // A signal before the server is ready ends the start.
+    const auto watch = coaio::create_task([](Signals& asked, Shared& state, coaio::AnyTask task) -> coaio::Coro<> {
+        co_await asked.stop().wait();
+        if (!state.ready && !state.stopping) task.cancel();
+    }(signals, shared, serving));
+    try {
+        co_await serving;
+    } catch (const coaio::CancelledError&) {
+        interrupted = true;
+    } catch (const std::exception&) {
+        failure = std::current_exception();
+    }
+    watch.cancel();
+    if (postgres) {
+        auto stopping = postgres->stop();
+        co_await coaio::masked(std::move(stopping), {.deadline = 3min});
+    }
+    if (interrupted && !signals.stop().is_set()) throw coaio::CancelledError();
+    if (failure) {
+        std::string why = coaio::describe_exception(failure);
+        try {
+            std::rethrow_exception(failure);
+        } catch (const coaio::ExceptionGroup& group) {
+            why = coaio::describe_exception(group.exceptions().front());
+        } catch (const coaio::Error& error) {
+            why = error.what();
+        } catch (...) {
+            why = coaio::describe_exception(failure);
+        }
+        log.say(why);
+        co_return 1;
+    }
+    log.say("stopped");
+    co_return 0;
+}
+
+}  // namespace server
