@@ -100,11 +100,14 @@ Coro<> Session::run(net::Stream stream) {
         connection_->deadlines().attach(task_);
         if (host_.stopping()) co_return;
         co_await serve();
+        // The handler has had its say although its client was gone.
+        if (gone_) task_.uncancel();
     } catch (const CancelledError&) {
         // The client went, or stalled: that ends the connection, and nothing else.
         const bool mine = gone_ || (connection_ != nullptr && connection_->deadlines().expired());
         if (!mine || task_.uncancel() > 0) throw;
     } catch (const Error&) {  // NOLINT: the connection is lost, or the peer has been told what was wrong
+        if (gone_) task_.uncancel();
     }
 }
 

@@ -10,6 +10,8 @@
 #include "server_support.hpp"
 #include "support/catch.hpp"
 
+#include <zlib.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -383,4 +385,81 @@ TEST_CASE("however an exchange is cancelled, the pool is idle afterwards and wor
         CHECK(all_tasks().size() == 1);
     };
     testing::cut([&] { return exchange(net, client); }, [&](std::size_t) { return check(net, client); });
+}
+
+namespace {
+
+std::string deflated(const std::string& text) {
+    uLongf size = compressBound(static_cast<uLong>(text.size()));
+    std::string out(size, '\0');
+    compress(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(text.data()),
+             static_cast<uLong>(text.size()));
+    out.resize(size);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a compressed body is decoded, and bounded by what it becomes") {
+    const std::string text(300'000, 'z');
+    const std::string packed = deflated(text);
+    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: " +
+                               std::to_string(packed.size()) + "\r\n\r\n" + packed;
+    auto body = [](std::string answer, std::string text) -> Coro<> {
+        Script script;
+        script.answers = {answer, answer};
+        Client client(ClientOptions().connector(script.connector()).max_idle(0));
+        auto got = co_await text_of(client, "http://a/");
+        CHECK(got == text);
+        CHECK(script.asked[0].find("Accept-Encoding: gzip, deflate, br\r\n") != std::string::npos);
+        bool refused = false;
+        try {
+            auto response = co_await client.get("http://a/", {.max_body = 299'999});
+            static_cast<void>(co_await response.text());
+        } catch (const HttpError&) {
+            refused = true;
+        }
+        CHECK(refused);
+        CHECK(client.statistics().busy == 0);
+        co_await sleep(1s);
+    };
+    testing::run(body(answer, text));
+}
+
+namespace {
+
+Coro<> fetch_and_perhaps_stop(const Client& client, std::string url, Duration patience) {
+    auto task = create_task(text_of(client, std::move(url)));
+    co_await sleep(patience);
+    task.cancel();
+    try {
+        static_cast<void>(co_await task);
+    } catch (const CancelledError&) {  // NOLINT: asked for
+    }
+}
+
+Coro<> many_at_once(Net& net) {
+    auto client = net.client(ClientOptions().max_per_host(3));
+    std::vector<Task<>> tasks;
+    for (int i = 0; i < 40; ++i) {
+        const std::string host = i % 3 == 0 ? "http://b" : "http://a";
+        const std::string path = i % 2 == 0 ? "/slow?ms=" + std::to_string(i % 7) : "/big";
+        tasks.push_back(create_task(fetch_and_perhaps_stop(client, host + path, std::chrono::milliseconds(i % 11))));
+    }
+    for (auto& each : tasks) co_await each;
+    if (client.statistics().busy != 0) throw ValueError("a turn was lost");
+    if (client.statistics().idle > 6) throw ValueError("too many connections");
+    const auto text = co_await text_of(client, "http://a/big");
+    if (text.size() != 500'000) throw ValueError("the pool is poisoned");
+    client.close_idle();
+    co_await sleep(2s);
+    if (all_tasks().size() != 1) throw ValueError("a task is left");
+}
+
+}  // namespace
+
+TEST_CASE("in whatever order requests run and are cancelled, the pool comes out clean") {
+    Net net;
+    testing::explore([&] { return many_at_once(net); }, {.seeds = 20});
+    SUCCEED("each run has looked for itself");
 }

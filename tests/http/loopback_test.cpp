@@ -131,7 +131,8 @@ TEST_CASE("several workers share a port, each with an app of its own, and stop t
         std::set<std::string> threads;
         for (int i = 0; i < 200 && threads.size() < 3; ++i) {
             Client client(ClientOptions().max_idle(0));
-            threads.insert(co_await text_of(client, server.url() + "/thread"));
+            auto thread = co_await text_of(client, server.url() + "/thread");
+            threads.insert(std::move(thread));
         }
         CHECK(threads.size() == 3);
         co_await server.stop(1s);

@@ -5,6 +5,7 @@
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
+#include <coaio/http/access_log.hpp>
 #include <coaio/http/error.hpp>
 #include <coaio/net/error.hpp>
 
@@ -396,4 +397,32 @@ TEST_CASE("however a server's connection is cancelled, its handler ends and noth
         for (int i = 0; i < 5; ++i) co_await sleep(0s);
         CHECK(all_tasks().size() == 1);
     });
+}
+
+TEST_CASE("the access log writes a line for each request, and gives it an id") {
+    std::vector<std::string> lines;
+    Router app = small_app();
+    app.use(access_log([&](std::string_view line) { lines.emplace_back(line); }));
+    testing::TestLoop loop;
+    loop.loop().set_exception_handler([](Loop&, const ExceptionContext&) {});
+    const auto answer = loop.run(talk(app, request("GET /slow?ms=20", "X-Request-Id: my-id.7\r\n") +
+                                               request("GET /throw", "X-Request-Id: \"quoted\"\r\n") + request("GET /no")));
+    REQUIRE(lines.size() == 3);
+    CHECK(lines[0].find("\"id\":\"my-id.7\",\"method\":\"GET\",\"target\":\"/slow?ms=20\",\"route\":\"/slow\","
+                        "\"status\":200,\"bytes\":4,\"ms\":20.000}") != std::string::npos);
+    CHECK(lines[1].find("\"status\":500") != std::string::npos);
+    CHECK(lines[1].find("quoted") == std::string::npos);
+    CHECK(lines[2].find("\"route\":\"\",\"status\":404") != std::string::npos);
+    CHECK(count(answer, "X-Request-Id: my-id.7\r\n") == 1);
+    CHECK(count(answer, "X-Request-Id: ") == 2);
+}
+
+TEST_CASE("a connection ends where either side says so, and for HTTP/1.0 unless it asks") {
+    Router app = small_app();
+    app.get("/close", [](Request&) -> Coro<Response> { co_return Response::text("bye").header("Connection", "close"); });
+    const std::string next = request("GET /");
+    CHECK(count(run_talk(app, request("GET /close") + next), "HTTP/1.1 200") == 1);
+    CHECK(count(run_talk(app, request("GET /", "Connection: close\r\n") + next), "HTTP/1.1 200") == 1);
+    CHECK(count(run_talk(app, "GET / HTTP/1.0\r\n\r\n" + next), "HTTP/1.1 200") == 1);
+    CHECK(count(run_talk(app, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + next), "HTTP/1.1 200") == 2);
 }

@@ -8,6 +8,7 @@
 #include <coaio/http/cookie.hpp>
 #include <coaio/http/date.hpp>
 #include <coaio/http/error.hpp>
+#include <coaio/http/events.hpp>
 #include <coaio/http/headers.hpp>
 #include <coaio/http/media_type.hpp>
 #include <coaio/http/request.hpp>
