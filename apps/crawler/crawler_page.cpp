@@ -136,7 +136,7 @@ coaio::Coro<> Crawler::enter(FinishedPage& finished, Ended how) {
         if (id && found.link.kind == LinkKind::redirect) finished.result.redirect = *id;
     }
     if (finished.state == PageState::disallowed) {
-        frontier_.disallow(finished.id, loop_now());
+        frontier_.disallow(finished.id);
     } else {
         frontier_.finish(finished.id, finished.result, how, loop_now());
     }

@@ -126,7 +126,7 @@ coaio::Coro<> Crawler::read_sitemaps(std::string origin, std::vector<std::string
     for (const auto& each : named) add(coaio::http::Url::parse(origin), each, 1);
 
     std::size_t count = 0;
-    while (!next.empty()) {
+    while (!next.empty() && !frontier_.is_full()) {
         const auto now = std::move(next.front());
         next.pop_front();
         auto bytes = co_await fetch_sitemap(now.url);

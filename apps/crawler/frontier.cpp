@@ -25,7 +25,9 @@ std::uint64_t hash_of(std::string_view fragment) { return std::hash<std::string_
 PageId Frontier::add_start(const coaio::http::Url& url) {
     auto whole = url.to_string();
     scope_.add_start(view_of(url, whole));
-    return add(url, LinkKind::start, 0, 0);
+    const auto id = add(url, LinkKind::start, 0, 0);
+    pages_[id].start = true;
+    return id;
 }
 
 bool Frontier::is_inside(const coaio::http::Url& url) const {
@@ -41,6 +43,12 @@ std::optional<PageId> Frontier::add_link(const coaio::http::Url& url, const Link
     unsigned hops = 0;
     if (from != no_page && link.kind == LinkKind::redirect) hops = pages_[from].hops + 1;
     if (hops > max_redirects) return std::nullopt;
+    // Who asks for example.com means the site that it has become.
+    const bool start = hops > 0 && pages_[from].start;
+    if (start) {
+        const auto whole = url.to_string();
+        scope_.add_start(view_of(url, whole));
+    }
     auto id = add(url, link.kind, depth, hops);
     if (id == no_page) return std::nullopt;
     if (from == no_page) return id;
@@ -52,6 +60,7 @@ std::optional<PageId> Frontier::add_link(const coaio::http::Url& url, const Link
     referrer.text = link.text;
     if (url.fragment() && link.kind == LinkKind::anchor) note_fragment(id, *url.fragment(), referrer);
     auto& page = pages_[id];
+    page.start = page.start || start;
     ++page.referrer_count;
     bool known = std::any_of(page.referrers.begin(), page.referrers.end(),
                              [&](const Referrer& each) { return each.page == from; });
@@ -69,8 +78,7 @@ PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth,
     // A crawl that meets a trap must not grow by remembering it.
     bool trap =
         refusal == Refusal::too_long || refusal == Refusal::repeating_path || refusal == Refusal::too_many_queries;
-    bool full = refusal == Refusal::none && kind != LinkKind::start && scope_.options().max_pages != 0 &&
-                accepted_ >= scope_.options().max_pages;
+    bool full = refusal == Refusal::none && kind != LinkKind::start && is_full();
     if (trap || full || pages_.size() >= no_page - 1) {
         ++dropped_;
         return no_page;
@@ -198,9 +206,12 @@ void Frontier::put_back(PageId id, const Ended& how, TimePoint when, TimePoint n
     leave_running(id, how, now);
 }
 
-void Frontier::disallow(PageId id, TimePoint now) {
+void Frontier::disallow(PageId id) {
+    const auto& host = pages_[id].host;
     pages_[id].state = PageState::disallowed;
-    leave_running(id, {}, now);
+    --running_;
+    manners_.withdrawn(host);
+    wake(host);
 }
 
 void Frontier::give_back(PageId id, const Ended& how, TimePoint now) {

@@ -39,7 +39,7 @@ public:
 
     Frontier(const ScopeOptions& scope, const MannersOptions& manners) : scope_(scope), manners_(manners) {}
 
-    /// A page to begin with; its host, or site, is inside from now on.
+    /// A page to begin with; its host, or site, is inside from now on, and so is the one that it is redirected to.
     PageId add_start(const coaio::http::Url& url);
 
     /// A link found on page `from`. The address is queued if it is new and belongs to the crawl. Nothing is returned
@@ -57,7 +57,7 @@ public:
     /// To be tried again, not before `when`.
     void put_back(PageId id, const Ended& how, TimePoint when, TimePoint now);
     /// robots.txt forbids it. For a page that is running.
-    void disallow(PageId id, TimePoint now);
+    void disallow(PageId id);
     /// Not fetched after all: it takes its old place in its host's queue, and no try is counted. For a page that is running.
     void give_back(PageId id, const Ended& how, TimePoint now);
 
@@ -66,6 +66,10 @@ public:
     void ended_beside(const std::string& host, const Ended& how, TimePoint now);
 
     [[nodiscard]] bool is_done() const noexcept { return queued_ == 0 && running_ == 0; }
+    /// As many addresses as `max_pages` allows: no more are let in.
+    [[nodiscard]] bool is_full() const noexcept {
+        return scope_.options().max_pages != 0 && accepted_ >= scope_.options().max_pages;
+    }
     [[nodiscard]] std::size_t queued() const noexcept { return queued_; }
     [[nodiscard]] std::size_t running() const noexcept { return running_; }
     /// How many addresses were left out because there were `max_pages` already.

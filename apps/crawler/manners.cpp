@@ -57,6 +57,7 @@ std::optional<TimePoint> Manners::may_start(const std::string& name, TimePoint n
 void Manners::started(const std::string& name, TimePoint now) {
     auto& host = hosts_[name];
     ++host.running;
+    host.before = host.next_start;
     host.next_start = std::max(host.next_start, now + delay_of(host));
 }
 
@@ -73,6 +74,12 @@ void Manners::ended(const std::string& name, const Ended& how, TimePoint now) {
         --host.level;
         host.good_answers = 0;
     }
+}
+
+void Manners::withdrawn(const std::string& name) {
+    auto& host = hosts_[name];
+    if (host.running > 0) --host.running;
+    if (host.running == 0) host.next_start = host.before;
 }
 
 void Manners::set_crawl_delay(const std::string& name, Millis delay) {

@@ -58,6 +58,7 @@ struct Page {
     unsigned tries = 0;
     unsigned hops = 0;        // redirects on the way here
     bool check_only = false;  // of another host: asked for, not read
+    bool start = false;       // given by the user, or where that is redirected to
     std::chrono::milliseconds elapsed{0};
     std::uint64_t size = 0;  // of the body, as far as it was read
     PageId redirect = no_page;

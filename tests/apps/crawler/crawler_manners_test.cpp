@@ -73,6 +73,18 @@ TEST_CASE("the crawl-delay holds from the first page on") {
     CHECK(starts[2] < 11000);
 }
 
+TEST_CASE("what robots.txt forbids costs no delay") {
+    Site site;
+    site.add("http://a/robots.txt", text("User-agent: *\nCrawl-delay: 5\nDisallow: /no"));
+    site.add("http://a/", links({"/no1", "/no2", "/no3", "/no4", "/x"}));
+    Crawler crawler(crawl_of({"http://a/"}), site);
+    run(crawler);
+    CHECK(crawler.summary().disallowed == 4);
+    const auto between = site.times("http://a/x").at(0) - site.times("http://a/").at(0);
+    CHECK(between >= 5000);
+    CHECK(between < 5100);
+}
+
 TEST_CASE("where robots.txt cannot be had, nothing is fetched") {
     Site site;
     site.add("http://a/", page(""));
@@ -242,4 +254,11 @@ TEST_CASE("sitemaps are read: those that robots.txt names, an index, or the one 
     CHECK(broken(crawler) == "http://a/lost: status 404\n");
     CHECK_THAT(crawl::summary_text(crawler.frontier(), crawler.summary()), contains("listed in a sitemap"));
     CHECK(site.most_running("http://a") == 1);
+
+    // A crawl that may have no more pages does not read on.
+    options.scope.max_pages = 2;
+    site.forget_requests();
+    Crawler few(options, site);
+    run(few);
+    CHECK(site.count("http://a/one.xml") == 0);
 }

@@ -113,6 +113,20 @@ TEST_CASE("redirects are followed as pages of their own, circles and chains with
     CHECK(crawler.frontier().broken_links().size() == 2);
 }
 
+TEST_CASE("where a start URL is redirected to belongs to the crawl, a link's redirect elsewhere does not") {
+    Site site;
+    site.add("http://a/", redirect("https://www.a/"));
+    site.add("https://www.a/", redirect("/home"));
+    site.add("https://www.a/home", links({"/x", "/away"}));
+    site.add("https://www.a/x", page(""));
+    site.add("https://www.a/away", redirect("http://elsewhere/"));
+    site.add("http://elsewhere/", page(""));
+    const auto found = crawl_all(site, crawl_of({"http://a/"}));
+    CHECK(found.size() == 5);
+    CHECK(found.count("https://www.a/x") == 1);
+    CHECK(site.count("http://elsewhere/") == 0);
+}
+
 TEST_CASE("only HTML and style sheets are read, and an answer without a type is taken for HTML") {
     Site site;
     site.add("http://a/", page("<link rel=stylesheet href=/style.css><img src=/i.png><a href=/plain.txt>t</a>"

@@ -253,7 +253,7 @@ TEST_CASE("a fragment is looked for where redirects lead, and nowhere but in HTM
 TEST_CASE("what robots.txt forbids is not broken") {
     Site site;
     auto id = *site.frontier.take(now);
-    site.frontier.disallow(id, now);
+    site.frontier.disallow(id);
     CHECK(site.frontier.is_done());
     CHECK(site.broken().empty());
     CHECK(site.frontier.page(id).state == PageState::disallowed);
