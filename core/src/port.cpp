@@ -54,7 +54,8 @@ long Port::shutdown_write() noexcept { return -EOPNOTSUPP; }
 
 bool IoWait::cancel(CancelMessage message) noexcept {
     if (side_ == nullptr || side_->waiter_ != this) return false;
-    side_->unlink();
+    // The port may be closed before the task goes on.
+    std::exchange(side_, nullptr)->unlink();
     task_->wake_cancelled(message);
     return true;
 }

@@ -87,8 +87,8 @@ Coro<> Worker::wait_until_empty(std::shared_ptr<State> state) {
 
 Coro<> Worker::stop(Duration grace) {
     const auto state = state_;
-    if (accepting_) accepting_->cancel();
     state->listener.close();
+    if (accepting_) accepting_->cancel();
     if (!state->host) co_return;
     state->host->stop();
     std::exception_ptr cancelled;

@@ -109,7 +109,7 @@ Coro<std::string> text_of(const Client& client, std::string url) {
 }  // namespace
 
 TEST_CASE("a client asks with Host, agent and codings, and keeps its connection for the next request") {
-    Net net;
+    Net world;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client();
         auto response = co_await client.get("http://example.org/echo?q=1#part");
@@ -126,12 +126,12 @@ TEST_CASE("a client asks with Host, agent and codings, and keeps its connection 
         co_await sleep(31s);
         CHECK(client.statistics().idle == 0);
     };
-    testing::run(body(net));
+    testing::run(body(world));
 }
 
 TEST_CASE("a connection that died while it was idle is no error") {
-    Net net;
-    net.options.idle_timeout = 5s;
+    Net world;
+    world.options.idle_timeout = 5s;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client();
         static_cast<void>(co_await text_of(client, "http://a/echo"));
@@ -141,7 +141,7 @@ TEST_CASE("a connection that died while it was idle is no error") {
         static_cast<void>(co_await text_of(client, "http://a/echo"));
         CHECK(net.opened == 2);
     };
-    testing::run(body(net));
+    testing::run(body(world));
 }
 
 namespace {
@@ -196,7 +196,7 @@ TEST_CASE("a request to which a kept connection died is repeated where that is a
 }
 
 TEST_CASE("redirects are followed with the right method, and credentials stay at home") {
-    Net net;
+    Net world;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client();
         auto response = co_await client.request(
@@ -229,11 +229,11 @@ TEST_CASE("redirects are followed with the right method, and credentials stay at
         }
         CHECK_FALSE(refused);  // the second goes to /echo
     };
-    testing::run(body(net));
+    testing::run(body(world));
 }
 
 TEST_CASE("cookies come back") {
-    Net net;
+    Net world;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client();
         static_cast<void>(co_await text_of(client, "http://a/cookie"));
@@ -242,11 +242,11 @@ TEST_CASE("cookies come back") {
         text = co_await text_of(client, "http://b/echo");
         CHECK(text.find("Cookie") == text.npos);
     };
-    testing::run(body(net));
+    testing::run(body(world));
 }
 
 TEST_CASE("a deadline covers the wait, the head and the body") {
-    Net net;
+    Net world;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client();
         const auto start = Clock::now();
@@ -268,11 +268,11 @@ TEST_CASE("a deadline covers the wait, the head and the body") {
         CHECK(client.statistics().busy == 0);
         CHECK(client.statistics().idle == 0);
     };
-    testing::run(body(net));
+    testing::run(body(world));
 }
 
 TEST_CASE("a body can be read as it comes, with its trailers at the end") {
-    Net net;
+    Net world;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client();
         auto response = co_await client.get("http://a/stream");
@@ -289,11 +289,11 @@ TEST_CASE("a body can be read as it comes, with its trailers at the end") {
         CHECK(response.trailers().get_or("X-Sum", "") == "5");
         CHECK(client.statistics().idle == 1);
     };
-    testing::run(body(net));
+    testing::run(body(world));
 }
 
 TEST_CASE("requests beyond the limit of a host wait for their turn") {
-    Net net;
+    Net world;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client(ClientOptions().max_per_host(2));
         const auto start = Clock::now();
@@ -306,13 +306,13 @@ TEST_CASE("requests beyond the limit of a host wait for their turn") {
         CHECK(client.statistics().busy == 0);
         CHECK(client.statistics().idle == 3);
     };
-    testing::run(body(net));
+    testing::run(body(world));
 }
 
 TEST_CASE("a response that is too long, broken or cut off is an error, and its connection is not used again") {
-    auto fails = [](std::string answer, std::string& what) -> Coro<> {
+    auto fails = [](std::string bytes, std::string& what) -> Coro<> {
         Script script;
-        script.answers = {std::move(answer)};
+        script.answers = {std::move(bytes)};
         Client client(ClientOptions().connector(script.connector()).max_body(10).max_head(1000));
         try {
             static_cast<void>(co_await text_of(client, "http://a/"));
@@ -345,7 +345,7 @@ TEST_CASE("a response that is too long, broken or cut off is an error, and its c
 }
 
 TEST_CASE("a streamed request goes out in chunks, or with its length") {
-    Net net;
+    Net world;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client();
         auto write = [](BodyWriter& out) -> Coro<> {
@@ -362,12 +362,12 @@ TEST_CASE("a streamed request goes out in chunks, or with its length") {
         CHECK(text.find("Content-Length: 6\n") != text.npos);
         CHECK(net.opened == 1);
     };
-    testing::run(body(net));
+    testing::run(body(world));
 }
 
 TEST_CASE("however an exchange is cancelled, the pool is idle afterwards and works") {
-    Net net;
-    std::unique_ptr<Client> client;
+    Net world;
+    std::unique_ptr<Client> kept;
     auto exchange = [](Net& net, std::unique_ptr<Client>& client) -> Coro<> {
         client = std::make_unique<Client>(net.client(ClientOptions().max_per_host(1)));
         static_cast<void>(co_await text_of(*client, "http://a/slow?ms=1"));
@@ -384,7 +384,7 @@ TEST_CASE("however an exchange is cancelled, the pool is idle afterwards and wor
         co_await sleep(2s);
         CHECK(all_tasks().size() == 1);
     };
-    testing::cut([&] { return exchange(net, client); }, [&](std::size_t) { return check(net, client); });
+    testing::cut([&] { return exchange(world, kept); }, [&](std::size_t) { return check(world, kept); });
 }
 
 namespace {
@@ -405,12 +405,12 @@ TEST_CASE("a compressed body is decoded, and bounded by what it becomes") {
     const std::string packed = deflated(text);
     const std::string answer = "HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: " +
                                std::to_string(packed.size()) + "\r\n\r\n" + packed;
-    auto body = [](std::string answer, std::string text) -> Coro<> {
+    auto body = [](std::string packed_answer, std::string plain) -> Coro<> {
         Script script;
-        script.answers = {answer, answer};
+        script.answers = {packed_answer, packed_answer};
         Client client(ClientOptions().connector(script.connector()).max_idle(0));
         auto got = co_await text_of(client, "http://a/");
-        CHECK(got == text);
+        CHECK(got == plain);
         CHECK(script.asked[0].find("Accept-Encoding: gzip, deflate, br\r\n") != std::string::npos);
         bool refused = false;
         try {
@@ -459,7 +459,7 @@ Coro<> many_at_once(Net& net) {
 }  // namespace
 
 TEST_CASE("in whatever order requests run and are cancelled, the pool comes out clean") {
-    Net net;
-    testing::explore([&] { return many_at_once(net); }, {.seeds = 20});
+    Net world;
+    testing::explore([&] { return many_at_once(world); }, {.seeds = 20});
     SUCCEED("each run has looked for itself");
 }
