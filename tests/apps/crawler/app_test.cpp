@@ -2,6 +2,8 @@
 #include "crawler/app.hpp"
 
 #include <coaio/core/event.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 
 #include <csignal>
@@ -10,6 +12,7 @@
 #include <iterator>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
@@ -166,6 +169,39 @@ TEST_CASE("a signal ends the crawl early, with the summary so far") {
     CHECK_THAT(ran.out, contains("ended early: terminated"));
     CHECK_THAT(ran.log, contains("http://a/on waiting"));
     CHECK_THAT(ran.log, contains("waits for event"));
+}
+
+namespace {
+
+coaio::Coro<int> cancel_after(coaio::Duration time, coaio::Coro<int> app) {
+    auto running = coaio::create_task(std::move(app));
+    co_await coaio::sleep(time);
+    running.cancel();
+    co_return co_await std::move(running);
+}
+
+}  // namespace
+
+TEST_CASE("cancelled, the crawl ends early too, its reports are written and its code is given") {
+    Site site;
+    site.add("http://a/", links({"/slow"}));
+    Reply slow = page("");
+    slow.delay = 1h;
+    site.add("http://a/slow", slow);
+    const Folder folder;
+    auto options = crawl_of({"http://a/"});
+    options.timeout = 2h;
+    options.quiet = false;
+    options.reports = {folder.file("r.csv")};
+    std::ostringstream out;
+    std::ostringstream log;
+    crawl::Output output;
+    output.out = &out;
+    output.log = &log;
+    CHECK(coaio::testing::run(cancel_after(60s, crawl::crawl_sites(options, site, output))) == 1);
+    CHECK_THAT(out.str(), contains("ended early: interrupted"));
+    CHECK_THAT(folder.read("r.csv"), contains("http://a/,done,200"));
+    CHECK(site.running() == 0);
 }
 
 TEST_CASE("a store that fails is trouble, and the summary so far is told") {
