@@ -21,7 +21,6 @@ namespace {
 
 using detail::FutureBase;
 using detail::FutureKind;
-using detail::FutureStatus;
 using detail::PromiseBase;
 using detail::TaskBase;
 

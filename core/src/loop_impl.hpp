@@ -48,7 +48,7 @@ struct Loop::Impl : detail::LoopCore {
     std::vector<std::shared_ptr<detail::Posted>> batch;  // what was just taken out of it; keeps its room
     std::vector<detail::SignalWatch*> signals;
     std::vector<std::unique_ptr<detail::SignalWatch>> signal_handlers;  // those of add_signal_handler
-    detail::Job* jobs = nullptr;                                       // that have not come back
+    detail::Job* jobs = nullptr;                                        // that have not come back
     std::shared_ptr<ThreadPoolExecutor> executor;
     bool executor_shut_down = false;
 

@@ -27,10 +27,9 @@ void cancel_leftovers(Loop& loop, const std::vector<AnyTask>& tasks) {
     for (const AnyTask& task : tasks) {
         if (task.state()->status() != detail::FutureStatus::failed) continue;
         task.state()->mark_retrieved();
-        loop.call_exception_handler(
-            {.message = "a task failed while run() was shutting down: " + task.name(),
-             .exception = task.state()->stored_exception(),
-             .future = task.state().get()});
+        loop.call_exception_handler({.message = "a task failed while run() was shutting down: " + task.name(),
+                                     .exception = task.state()->stored_exception(),
+                                     .future = task.state().get()});
     }
 }
 

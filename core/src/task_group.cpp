@@ -26,6 +26,7 @@ struct TaskGroup::State {
     void abort() {
         aborting = true;
         std::vector<AnyTask> all;
+        all.reserve(tasks.size());
         for (const auto& [state, task] : tasks) all.push_back(task);
         std::sort(all.begin(), all.end());
         for (const AnyTask& task : all) task.cancel();

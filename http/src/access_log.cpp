@@ -128,7 +128,8 @@ void write_to_standard_error(std::string_view line) {
 
 Middleware access_log(LogSink sink) {
     if (!sink) sink = write_to_standard_error;
-    return Middleware([sink = std::move(sink)](Request& request, Next next) { return log_around(sink, request, next); });
+    return Middleware(
+        [sink = std::move(sink)](Request& request, Next next) { return log_around(sink, request, next); });
 }
 
 }  // namespace coaio::http

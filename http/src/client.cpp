@@ -57,8 +57,7 @@ Coro<ClientResponse> perform(std::shared_ptr<ClientState> state, ClientRequest r
 
 }  // namespace
 
-ClientRequest::ClientRequest(std::string_view method, std::string_view url)
-    : ClientRequest(method, Url::parse(url)) {}
+ClientRequest::ClientRequest(std::string_view method, std::string_view url) : ClientRequest(method, Url::parse(url)) {}
 
 ClientRequest::ClientRequest(std::string_view method, Url url) : method_(method), url_(fetchable(std::move(url))) {}
 

@@ -17,8 +17,8 @@ namespace coaio::http {
 namespace detail {
 
 struct SubscriberState {
-    Event arrived;            // of its loop
-    Loop* loop = nullptr;     // null once the subscription has gone; under the mutex, as is what follows
+    Event arrived;         // of its loop
+    Loop* loop = nullptr;  // null once the subscription has gone; under the mutex, as is what follows
     std::mutex mutex;
     std::deque<std::shared_ptr<const std::string>> queue;
     std::size_t most = 0;

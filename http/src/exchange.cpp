@@ -48,8 +48,8 @@ std::optional<TimePoint> after(Duration time) {
 
 std::string basic_credentials(const Url& url) {
     static constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const std::string text = percent_decode(url.user()).value_or(url.user()) + ":" +
-                             percent_decode(url.password()).value_or(url.password());
+    const std::string text =
+        percent_decode(url.user()).value_or(url.user()) + ":" + percent_decode(url.password()).value_or(url.password());
     std::string out = "Basic ";
     for (std::size_t i = 0; i < text.size(); i += 3) {
         std::uint32_t bits = 0;
@@ -85,9 +85,7 @@ void Exchange::abandon() noexcept {
     turn_.reset();
 }
 
-std::string Exchange::subject() const {
-    return request_.method_ + " " + request_.url_.origin() + request_.url_.path();
-}
+std::string Exchange::subject() const { return request_.method_ + " " + request_.url_.origin() + request_.url_.path(); }
 
 Coro<> Exchange::run() {
     bool late = false;
@@ -240,7 +238,8 @@ Coro<> Exchange::read_answer() {
     for (int interim = 0;; ++interim) {
         const bool got = co_await connection.read_head();
         heard_ = heard_ || got || !connection.idle();
-        if (!got) throw net::IncompleteReadError({}, std::nullopt, subject() + ": the server closed before it answered");
+        if (!got)
+            throw net::IncompleteReadError({}, std::nullopt, subject() + ": the server closed before it answered");
         const int status = connection.head().status;
         if (status >= 200 || status == 101) co_return;
         if (interim == most_interim) throw ProtocolError(502, subject() + ": too many interim responses");
@@ -277,8 +276,7 @@ bool Exchange::follow() {
     if (elsewhere) {
         for (const char* name : {"Authorization", "Cookie", "Proxy-Authorization"}) request_.headers_.remove(name);
     }
-    const bool to_get = (status_ == 303 && request_.method_ != "HEAD") ||
-                        (!keeps_method && request_.method_ == "POST");
+    const bool to_get = (status_ == 303 && request_.method_ != "HEAD") || (!keeps_method && request_.method_ == "POST");
     if (to_get) {
         request_.method_ = "GET";
         request_.body_.clear();

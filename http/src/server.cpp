@@ -154,8 +154,8 @@ Coro<> Server::start() {
         co_await state.worker.start(state.build, options.port, options.workers > 1);
         state.address = state.worker.address();
         for (std::size_t i = 1; i < options.workers; ++i) {
-            state.others.push_back(std::make_unique<RemoteWorker>(get_running_loop(), state.settings, state.build,
-                                                                  state.address.port()));
+            state.others.push_back(
+                std::make_unique<RemoteWorker>(get_running_loop(), state.settings, state.build, state.address.port()));
             co_await state.others.back()->start();
         }
     } catch (...) {
@@ -212,9 +212,7 @@ Coro<> Server::serve() {
 
 const net::Address& Server::address() const noexcept { return state_->address; }
 
-std::string Server::url() const {
-    return (state_->settings->tls ? "https://" : "http://") + state_->address.text();
-}
+std::string Server::url() const { return (state_->settings->tls ? "https://" : "http://") + state_->address.text(); }
 
 ServerStatistics Server::statistics() const noexcept { return state_->worker.statistics(); }
 

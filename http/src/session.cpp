@@ -7,8 +7,8 @@
 
 #include <coaio/core/loop.hpp>
 #include <coaio/core/timeout.hpp>
-#include <coaio/net/tls.hpp>
 #include <coaio/http/error.hpp>
+#include <coaio/net/tls.hpp>
 
 #include <algorithm>
 #include <optional>
@@ -167,8 +167,8 @@ void Session::refuse(int status, std::string_view what) {
 Coro<> Session::answer() {
     Connection& connection = *connection_;
     RequestAccess::assign(request_, connection.head());
-    RequestAccess::set_connection(request_, &connection, peer_.family() == net::Address::Family::none ? nullptr : &peer_,
-                                  secure_);
+    RequestAccess::set_connection(request_, &connection,
+                                  peer_.family() == net::Address::Family::none ? nullptr : &peer_, secure_);
     running_ = true;
     ++host_.statistics().running;
     connection.watch();
@@ -222,7 +222,8 @@ void Session::report(const std::exception_ptr& failure) {
     ExceptionContext context;
     context.message = "the handler of ";
     context.message.append(request_.method()).append(" ");
-    context.message.append(request_.route().empty() ? std::string_view("no route") : request_.route()).append(" failed");
+    context.message.append(request_.route().empty() ? std::string_view("no route") : request_.route())
+        .append(" failed");
     context.exception = failure;
     get_running_loop().call_exception_handler(context);
 }
@@ -249,8 +250,7 @@ ResponsePlanInput Session::plan_input(const Response& response) {
     input.request_minor = head.minor;
     input.head_request = head.method == "HEAD";
     input.connect = head.method == "CONNECT";
-    input.keep_alive = head.keep_alive && !host_.stopping() &&
-                       !response.headers().has_word("Connection", "close") &&
+    input.keep_alive = head.keep_alive && !host_.stopping() && !response.headers().has_word("Connection", "close") &&
                        (response.is_stream() || body_can_be_dropped());
     return input;
 }
@@ -258,8 +258,7 @@ ResponsePlanInput Session::plan_input(const Response& response) {
 void Session::write_head(std::string& out, const Response& response, const ResponsePlan& plan,
                          const ResponsePlanInput& input) {
     connection_->forbid_probe();
-    write_response_head(out, input.status, {}, response.headers(), plan, input, host_.date(),
-                        host_.settings().server);
+    write_response_head(out, input.status, {}, response.headers(), plan, input, host_.date(), host_.settings().server);
 }
 
 Coro<> Session::send_plain(Response response) {

@@ -2,8 +2,8 @@
 #include "worker.hpp"
 
 #include <coaio/core/error.hpp>
-#include <coaio/core/mask.hpp>
 #include <coaio/core/loop.hpp>
+#include <coaio/core/mask.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/timeout.hpp>
 

@@ -11,6 +11,7 @@ Coro<std::vector<Address>> resolve(std::string host, std::uint16_t port, Resolve
     auto question = get_running_loop().getaddrinfo(std::move(host), std::to_string(port), options);
     const auto answers = co_await std::move(question);
     std::vector<Address> addresses;
+    addresses.reserve(answers.size());
     for (const auto& answer : answers) addresses.push_back(Address::ip(answer.address, answer.port));
     co_return addresses;
 }

@@ -55,7 +55,7 @@ template <Awaitable A>
     } else if constexpr (detail::IsCoro<Plain>::value) {
         static_assert(!std::is_lvalue_reference_v<A>,
                       "a named coroutine can run only once, so give it up: ensure_future(std::move(coro))");
-        return create_task(std::move(awaitable), {}, where);
+        return create_task(std::forward<A>(awaitable), {}, where);
     } else {
         return create_task(detail::await_in_coroutine(Plain(std::forward<A>(awaitable))), {}, where);
     }

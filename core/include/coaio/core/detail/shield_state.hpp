@@ -25,7 +25,7 @@ protected:
 
 private:
     void run() noexcept final;
-    void discard() noexcept final { release(); }
+    void discard() noexcept final { run(); }
 
     Ref<FutureBase> inner_;
     DoneNode node_;
