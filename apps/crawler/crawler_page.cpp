@@ -17,7 +17,7 @@ namespace crawl {
 namespace {
 
 // So many links are worked on before other tasks have their turn.
-constexpr std::size_t links_a_turn = 256;
+constexpr std::size_t links_a_turn = 64;
 
 bool is_redirect(int status) { return coaio::http::Status(status).is_redirect(); }
 

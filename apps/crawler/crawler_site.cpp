@@ -19,7 +19,7 @@ constexpr unsigned max_robots_redirects = 5;  // RFC 9309, section 2.3.1.2
 constexpr unsigned max_sitemap_depth = 3;
 constexpr std::size_t max_sitemap_files = 1000;
 constexpr std::size_t light_sitemap = 64 * 1024;
-constexpr std::size_t addresses_a_turn = 256;
+constexpr std::size_t addresses_a_turn = 64;
 
 struct NextSitemap {
     coaio::http::Url url;
