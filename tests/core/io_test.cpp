@@ -420,3 +420,16 @@ TEST_CASE("a descriptor that cannot be watched is closed, and the error names it
         co_return;
     });
 }
+
+TEST_CASE("a wait that was cancelled may see its descriptor closed before it resumes") {
+    coaio::Loop loop;
+    loop.run_until_complete([]() -> Coro<> {
+        auto pair = descriptor_pair();
+        auto task = coaio::create_task(read_text(pair.a));
+        co_await coaio::sleep(coaio::Duration::zero());
+        task.cancel();
+        pair.a.close();
+        co_await coaio::sleep(coaio::Duration::zero());
+        CHECK(task.cancelled());
+    }());
+}
