@@ -29,13 +29,13 @@ inline constexpr ReturnExceptions return_exceptions{};
 ///     auto [user, orders] = co_await coaio::gather(load_user(id), load_orders(id));
 template <Awaitable... A>
 [[nodiscard]] auto gather(A&&... awaitables) {
-    return detail::make_gather<detail::GatherTuple<false, A...>>(detail::start_child(std::forward<A>(awaitables))...);
+    return detail::make_gather<detail::GatherTuple<false, A...>, A...>(std::forward<A>(awaitables)...);
 }
 
 /// The same, but waits for all and never fails: a tuple of `Outcome`s.
 template <Awaitable... A>
 [[nodiscard]] auto gather(ReturnExceptions, A&&... awaitables) {
-    return detail::make_gather<detail::GatherTuple<true, A...>>(detail::start_child(std::forward<A>(awaitables))...);
+    return detail::make_gather<detail::GatherTuple<true, A...>, A...>(std::forward<A>(awaitables)...);
 }
 
 /// The same for a range of awaitables of one type: a vector of the values in order.

@@ -136,12 +136,13 @@ template <class A>
     }
 }
 
-template <class State, class... Handles>
-[[nodiscard]] Future<typename State::Value> make_gather(Handles... handles) {
+template <class State, class... A>
+[[nodiscard]] Future<typename State::Value> make_gather(A&&... awaitables) {
     const Ref<FutureBase> state(new State(require_core()));
     std::vector<Ref<FutureBase>> children;
-    children.reserve(sizeof...(Handles));
-    (children.push_back(handles.state()), ...);
+    children.reserve(sizeof...(A));
+    // Through the comma, which runs left to right; the order of a call's arguments is the compiler's.
+    (children.push_back(start_child(std::forward<A>(awaitables)).state()), ...);
     static_cast<State&>(*state).start(std::move(children));
     return Future<typename State::Value>(state);
 }
