@@ -93,8 +93,9 @@ std::optional<Millis> Manners::retry(const Ended& how, unsigned tries, const Ran
     if (how.retry_after && *how.retry_after > options_.max_retry_after) return std::nullopt;
     auto most = doubled(options_.first_backoff, tries - std::min(tries, 1U));
     // Half of the pause is certain, half is chance: those who failed together do not come back together.
-    auto pause =
-        most / 2 + Millis(static_cast<std::int64_t>(static_cast<double>(most.count() - most.count() / 2) * random()));
+    const Millis certain = most / 2;
+    const auto chance = static_cast<double>((most - certain).count()) * random();
+    const auto pause = certain + Millis(static_cast<std::int64_t>(chance));
     return how.retry_after ? std::max(pause, *how.retry_after) : pause;
 }
 

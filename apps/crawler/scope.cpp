@@ -54,6 +54,7 @@ Scope::Scope(const ScopeOptions& options)
 
 std::vector<Scope::Pattern> Scope::compile(const std::vector<std::string>& globs) {
     std::vector<Pattern> patterns;
+    patterns.reserve(globs.size());
     for (const auto& glob : globs) patterns.push_back({Glob(glob), !glob.empty() && glob.front() == '/'});
     return patterns;
 }

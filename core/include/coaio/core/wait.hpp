@@ -36,6 +36,7 @@ Coro<> wait_until(std::vector<Ref<FutureBase>> futures, ReturnWhen when, std::op
 template <class H>
 Coro<WaitResult<H>> wait_parted(std::vector<H> handles, ReturnWhen when, std::optional<Duration> timeout) {
     std::vector<Ref<FutureBase>> futures;
+    futures.reserve(handles.size());
     for (const H& each : handles) futures.push_back(Ref<FutureBase>(each.state()));
     co_await wait_until(std::move(futures), when, timeout);
     WaitResult<H> result;

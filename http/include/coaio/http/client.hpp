@@ -107,9 +107,7 @@ public:
 
     /// Replaces all of this name.
     ClientRequest& header(std::string_view name, std::string_view value) & { return headers_.set(name, value), *this; }
-    ClientRequest&& header(std::string_view name, std::string_view value) && {
-        return std::move(header(name, value));
-    }
+    ClientRequest&& header(std::string_view name, std::string_view value) && { return std::move(header(name, value)); }
     ClientRequest& body(std::string text, std::string_view content_type = "application/octet-stream") &;
     ClientRequest&& body(std::string text, std::string_view content_type = "application/octet-stream") && {
         return std::move(body(std::move(text), content_type));

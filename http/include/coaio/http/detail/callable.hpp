@@ -36,6 +36,7 @@ private:
     template <class F>
     struct Body final : Base {
         template <class G>
+            requires(!std::is_same_v<std::remove_cvref_t<G>, Body>)
         explicit Body(G&& given) : function(std::forward<G>(given)) {}
         R call(Args... args) override { return function(std::forward<Args>(args)...); }
         F function;
