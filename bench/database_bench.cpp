@@ -66,6 +66,7 @@ Coro<> pg_conc(long n) {
     const db::Pool pool = co_await open_pool(4);
     begin();
     std::vector<Coro<>> all;
+    all.reserve(tasks);
     for (long i = 0; i < tasks; ++i) all.push_back(select_points(pool, n / tasks));
     co_await coaio::gather(std::move(all));
     co_await pool.close();

@@ -67,7 +67,8 @@ Coro<> Loop::shutdown_default_executor(std::optional<Duration> timeout) {
 
 void Loop::add_signal_handler(int number, std::function<void()> function) {
     check_usable();
-    for (const auto& watch : impl_->signal_handlers) {
+    // Also the watch that a run keeps on SIGINT, which is then the program's own until the run ends.
+    for (detail::SignalWatch* const watch : impl_->signals) {
         if (watch->number() == number) {
             watch->replace(std::move(function));
             return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/detail/signals.hpp>
+#include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
+#include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 
 #include "support/catch.hpp"
@@ -22,6 +24,28 @@ void (*disposition(int number))(int) {
     struct sigaction now{};
     ::sigaction(number, nullptr, &now);
     return now.sa_handler;
+}
+
+// SIGINT as a program finds it: the test runner has taken it for itself.
+class DefaultInterrupt {
+public:
+    DefaultInterrupt() { before_ = std::signal(SIGINT, SIG_DFL); }
+    DefaultInterrupt(const DefaultInterrupt&) = delete;
+    DefaultInterrupt& operator=(const DefaultInterrupt&) = delete;
+    ~DefaultInterrupt() { std::signal(SIGINT, before_); }
+
+private:
+    void (*before_)(int);
+};
+
+Coro<int> interrupted(bool catches) {
+    ::raise(SIGINT);
+    try {
+        co_await coaio::sleep(std::chrono::hours(1));
+    } catch (const coaio::CancelledError&) {
+        if (!catches) throw;
+    }
+    co_return 7;
 }
 
 }  // namespace
@@ -123,4 +147,40 @@ TEST_CASE("a signal is free for a run only where nobody has taken it", "[threads
     std::signal(SIGINT, SIG_IGN);
     CHECK_FALSE(coaio::detail::signal_is_free(SIGINT));
     std::signal(SIGINT, before);
+}
+
+TEST_CASE("RUN-16: the first SIGINT cancels the main task, and run throws KeyboardInterrupt", "[threads]") {
+    const DefaultInterrupt interrupt;
+    coaio::Runner runner;
+    CHECK_THROWS_AS(runner.run(interrupted(false)), coaio::KeyboardInterrupt);
+    CHECK(disposition(SIGINT) == SIG_DFL);
+}
+
+TEST_CASE("RUN-17: a main task that catches the interrupt and returns gives its value", "[threads]") {
+    const DefaultInterrupt interrupt;
+    coaio::Runner runner;
+    CHECK(runner.run(interrupted(true)) == 7);
+}
+
+TEST_CASE("RUN-19: a second SIGINT ends the run while the main task still cleans up", "[threads]") {
+    const DefaultInterrupt interrupt;
+    coaio::Runner runner;
+    const auto stubborn = []() -> Coro<> {
+        static_cast<void>(co_await interrupted(true));
+        ::raise(SIGINT);
+        co_await coaio::sleep(std::chrono::hours(1));
+    };
+    CHECK_THROWS_AS(runner.run(stubborn()), coaio::KeyboardInterrupt);
+}
+
+TEST_CASE("a program's own handler of SIGINT takes the place of the run's", "[threads]") {
+    const DefaultInterrupt interrupt;
+    coaio::Runner runner;
+    const auto main = []() -> Coro<int> {
+        coaio::Future<int> told;
+        coaio::get_running_loop().add_signal_handler(SIGINT, [told] { told.set_result(5); });
+        ::raise(SIGINT);
+        co_return co_await told;
+    };
+    CHECK(runner.run(main()) == 5);
 }

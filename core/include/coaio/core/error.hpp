@@ -206,17 +206,33 @@ private:
 
 // ---------------------------------------------------------------------------------------------------------------
 
+namespace detail {
+
+template <class E>
+[[nodiscard]] bool is_an(const std::exception_ptr& exception) {
+    try {
+        std::rethrow_exception(exception);
+    } catch (const E&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+}  // namespace detail
+
 template <class E>
 std::vector<std::exception_ptr> ExceptionGroup::matching() const {
     std::vector<std::exception_ptr> found;
     for (const auto& each : exceptions_) {
+        if (!detail::is_an<ExceptionGroup>(each)) {
+            if (detail::is_an<E>(each)) found.push_back(each);
+            continue;
+        }
         try {
             std::rethrow_exception(each);
-        } catch (const E&) {
-            found.push_back(each);
         } catch (const ExceptionGroup& group) {
             for (auto& inner : group.matching<E>()) found.push_back(inner);
-        } catch (...) {  // of another type: not asked for
         }
     }
     return found;

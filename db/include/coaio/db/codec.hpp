@@ -98,7 +98,7 @@ struct CodecVia {
     static constexpr Oid oid = Codec<Via>::oid;
     static constexpr Format format = Codec<Via>::format;
     static void encode(const T& value, Encoder& out) { Codec<Via>::encode(Codec<T>::to(value), out); }
-    static bool accepts(Oid type, Format format_) { return Codec<Via>::accepts(type, format_); }
+    static bool accepts(Oid type, Format sent) { return Codec<Via>::accepts(type, sent); }
     static T decode(const Encoded& value) { return Codec<T>::from(Codec<Via>::decode(value)); }
 };
 
