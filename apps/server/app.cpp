@@ -19,6 +19,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "server/dashboard.hpp"
 #include "server/schema.hpp"
 
 namespace server {
@@ -176,6 +177,7 @@ coaio::Coro<coaio::http::Router> build_app(Shared& shared) {
     add_crawl_routes(app, pool, shared);
     add_page_routes(app, pool);
     add_event_routes(app, pool, shared);
+    add_dashboard_routes(app);
     co_return app;
 }
 

@@ -2,8 +2,8 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <utility>
 
-#include <coaio/core/run.hpp>
 #include <coaio/core/version.hpp>
 
 #include "server/options.hpp"
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
         return parsed.exit_code;
     }
     try {
-        return coaio::run(server::run_service(std::move(*parsed.options)));
+        return server::run_service(std::move(*parsed.options));
     } catch (const std::exception& error) {
         std::cerr << "coaio-server: " << error.what() << std::endl;
         return 1;

@@ -18,6 +18,7 @@
 #include <coaio/core/event.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/mask.hpp>
+#include <coaio/core/run.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/task_group.hpp>
 #include <coaio/db/pool.hpp>
@@ -53,7 +54,8 @@ private:
 /// Listens to what the system asks of the process, for as long as it lives.
 class Signals {
 public:
-    explicit Signals(Log& log) : loop_(&coaio::get_running_loop()) {
+    // Before the loop runs, or SIGINT would be `Runner`'s.
+    Signals(coaio::Loop& loop, Log& log) : loop_(&loop) {
         for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
             struct sigaction before{};
             // Started by nohup: a closed terminal does not matter.
@@ -157,11 +159,7 @@ coaio::Coro<> serve_with(Options options, Shared& shared, Signals& signals, Log&
     co_await serve(options, shared, signals, log, postgres);
 }
 
-}  // namespace
-
-coaio::Coro<int> run_service(Options options) {
-    Log log;
-    Signals signals(log);
+coaio::Coro<int> run_until_stopped(Options options, Signals& signals, Log& log) {
     Shared shared;
     shared.database = options.database_url;
     shared.debug_tasks = options.debug_tasks;
@@ -211,6 +209,20 @@ coaio::Coro<int> run_service(Options options) {
     }
     log.say("stopped");
     co_return 0;
+}
+
+}  // namespace
+
+int run_service(Options options) {
+    Log log;
+    coaio::Runner runner;
+    int code = 1;
+    {
+        Signals signals(runner.get_loop(), log);
+        code = runner.run(run_until_stopped(std::move(options), signals, log));
+    }
+    runner.close();
+    return code;
 }
 
 }  // namespace server

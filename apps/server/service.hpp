@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <coaio/core/coro.hpp>
-
 #include "server/options.hpp"
 
 namespace server {
 
 /// The whole program but for its options: brings up the database if need be, serves, runs crawls, and stops in order
 /// when it is asked to. Gives the exit code.
-[[nodiscard]] coaio::Coro<int> run_service(Options options);
+[[nodiscard]] int run_service(Options options);
 
 }  // namespace server

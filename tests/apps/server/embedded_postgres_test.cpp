@@ -23,37 +23,14 @@
 
 #include "server/postmaster_file.hpp"
 #include "server/process.hpp"
+#include "support.hpp"
 
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 using server::EmbeddedPostgres;
+using tests::Folder;
 
 namespace {
-
-// A folder that the user of the database can enter, and that goes away with whatever runs in it.
-class Folder {
-public:
-    Folder() {
-        std::string name = "/tmp/coaio-server-test-XXXXXX";
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        REQUIRE(chmod(name.c_str(), 0755) == 0);
-        path_ = name;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() {
-        for (const auto& entry : fs::recursive_directory_iterator(path_)) {
-            if (entry.path().filename() != "cluster") continue;
-            const auto file = server::read_postmaster_file(entry.path());
-            if (file && server::is_postmaster_of(file->pid, entry.path())) kill(file->pid, SIGQUIT);
-        }
-        fs::remove_all(path_);
-    }
-    [[nodiscard]] const fs::path& path() const noexcept { return path_; }
-
-private:
-    fs::path path_;
-};
 
 coaio::Coro<std::string> ask(std::string conninfo, std::string sql) {
     const auto connection = co_await coaio::db::Connection::connect(conninfo);
@@ -65,10 +42,12 @@ coaio::Coro<> tell(std::string conninfo, std::string sql) {
     static_cast<void>(co_await connection.execute(sql));
 }
 
-coaio::Coro<> run_and_stop(EmbeddedPostgres& postgres, std::string sql) {
+coaio::Coro<pid_t> run_and_stop(EmbeddedPostgres& postgres, std::string sql) {
     co_await postgres.start();
+    const pid_t pid = postgres.pid();
     co_await tell(postgres.conninfo(), std::move(sql));
     co_await postgres.stop();
+    co_return pid;
 }
 
 bool is_alive(pid_t pid) { return kill(pid, 0) == 0; }
@@ -95,10 +74,10 @@ TEST_CASE("an embedded Postgres is made once, keeps its data, and one left runni
     const Folder folder;
     {
         EmbeddedPostgres postgres(folder.path());
-        coaio::run(run_and_stop(postgres, "create table kept as select 'yes' as it"));
+        const pid_t ran = coaio::run(run_and_stop(postgres, "create table kept as select 'yes' as it"));
         REQUIRE_FALSE(postgres.adopted());
         REQUIRE_FALSE(server::read_postmaster_file(folder.path() / "cluster"));
-        REQUIRE(waitpid(-1, nullptr, WNOHANG) == -1);  // no child is left, not even a zombie
+        REQUIRE(waitpid(ran, nullptr, WNOHANG) == -1);  // not even a zombie is left
         REQUIRE(errno == ECHILD);
     }
 
@@ -130,7 +109,7 @@ TEST_CASE("an embedded Postgres is made once, keeps its data, and one left runni
             << other << '\n'
             << (folder.path() / "cluster").string() << "\n1\n5432\n/tmp/coaio-pg-gone\n\n0\nready   \n";
         EmbeddedPostgres postgres(folder.path());
-        coaio::run(run_and_stop(postgres, "insert into kept values ('more')"));
+        static_cast<void>(coaio::run(run_and_stop(postgres, "insert into kept values ('more')")));
         REQUIRE_FALSE(postgres.adopted());
         REQUIRE(is_alive(other));
         kill(other, SIGKILL);

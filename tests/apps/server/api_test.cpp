@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/run.hpp>
+#include <coaio/http/client.hpp>
+#include <coaio/http/server.hpp>
+
+#include "support/catch.hpp"
+#include "support/postgres.hpp"
+
+#include <csignal>
+#include <set>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "support.hpp"
+
+using nlohmann::json;
+
+namespace {
+
+// A server, and a site for it to crawl.
+struct World {
+    tests::Database database;
+    tests::Program program{{"--database-url=" + database.conninfo(), "--debug-tasks", "--workers=2"}};
+    tests::Site site{7};
+    coaio::http::Client client;
+    std::string url;
+    std::string site_url;
+};
+
+template <class F>
+coaio::Coro<> with_world(F body) {
+    World world;
+    coaio::http::Server site_server([&world] { return world.site.build(); }, {.port = 0});
+    co_await site_server.start();
+    world.site_url = site_server.url();
+    world.url = co_await world.program.ready();
+    co_await body(world);
+    world.program.signal(SIGTERM);
+    const int code = co_await world.program.ended();
+    INFO(world.program.log());
+    CHECK(code == 0);
+    co_await site_server.stop();
+}
+
+coaio::Coro<> crawl_and_look(World& world) {
+    const auto id = co_await tests::start_crawl(world.client, world.url, world.site_url);
+    const auto events = co_await tests::watch(world.client, world.url, id);
+    CHECK_THAT(events, tests::contains("event: progress\n"));
+    CHECK_THAT(events, tests::contains("\"url\" : \"" + world.site_url + "/page/3\""));
+    CHECK_THAT(events, tests::contains("event: end\n"));
+
+    const std::string crawl_url = world.url + "/api/crawls/" + std::to_string(id);
+    const auto crawl = co_await tests::get(world.client, crawl_url);
+    CHECK(crawl.json().at("state") == "done");
+    CHECK(crawl.json().at("done") == 9);
+
+    // Three a time, until there is no next.
+    std::set<std::string> urls;
+    std::string after;
+    int lists = 0;
+    do {
+        const auto list = co_await tests::get(world.client, crawl_url + "/pages?limit=3" + after);
+        const json answer = list.json();
+        for (const json& page : answer.at("items")) urls.insert(page.at("url").get<std::string>());
+        after = answer.at("next").is_null() ? "" : "&after=" + answer.at("next").get<std::string>();
+        ++lists;
+    } while (!after.empty());
+    CHECK(urls.size() == 9);
+    CHECK(lists == 4);
+
+    const auto broken = co_await tests::get(world.client, crawl_url + "/broken");
+    const json items = broken.json().at("items");
+    REQUIRE(items.size() == 1);
+    CHECK(items[0].at("url") == world.site_url + "/gone");
+    CHECK(items[0].at("reason") == "404");
+    CHECK(items[0].at("referrers").at(0).at("url") == world.site_url + "/");
+    CHECK(items[0].at("referrers").at(0).at("text") == "nowhere");
+
+    for (const std::string& where : {crawl_url + "/search", world.url + "/api/search"}) {
+        const auto found = co_await tests::get(world.client, where + "?q=word5");
+        const json pages = found.json().at("items");
+        REQUIRE(pages.size() == 1);
+        CHECK(pages[0].at("url") == world.site_url + "/page/5");
+        CHECK_THAT(pages[0].at("snippet").get<std::string>(), tests::contains("⟦word5⟧"));
+    }
+
+    const auto list = co_await tests::get(world.client, world.url + "/api/crawls");
+    CHECK(list.json().at("items").at(0).at("id") == id);
+    const auto metrics = co_await tests::get(world.client, world.url + "/metrics");
+    CHECK_THAT(metrics.text, tests::contains("coaio_crawl_pages_total 9\n"));
+    const auto tasks = co_await tests::get(world.client, world.url + "/debug/tasks");
+    CHECK_THAT(tasks.text, tests::contains("loop 2"));
+}
+
+coaio::Coro<> cancel_one(World& world) {
+    world.site.hold_after(2);
+    const auto id = co_await tests::start_crawl(world.client, world.url, world.site_url);
+    co_await world.site.held().wait();
+    const auto answer = co_await tests::erase(world.client, world.url + "/api/crawls/" + std::to_string(id));
+    CHECK(answer.status == 202);
+    const auto events = co_await tests::watch(world.client, world.url, id);
+    CHECK_THAT(events, tests::contains("\"state\" : \"cancelled\""));
+    world.site.open();
+}
+
+struct Mistake {
+    std::string body;
+    int status;
+    std::string says;
+};
+
+coaio::Coro<> make_mistakes(World& world) {
+    const std::string crawls = world.url + "/api/crawls";
+    const std::vector<Mistake> mistakes = {
+        {"", 400, "not a JSON object"},
+        {"[]", 400, "not a JSON object"},
+        {"{}", 400, "either url, or urls"},
+        {R"({"url":"ftp://x/"})", 400, "not an address of http"},
+        {R"({"url":"http://x/","urls":["http://y/"]})", 400, "either url, or urls"},
+        {R"({"url":"http://x/","depth":-1})", 400, "depth is not between"},
+        {R"({"url":"http://x/","depth":99999999999999999999})", 400, "depth is not"},
+        {R"({"url":"http://x/","include":["a",7]})", 400, "include is not a list"},
+        {R"({"url":"http://x/","colour":"red"})", 400, "there is no setting 'colour'"},
+        {"{\"url\":\"http://x/" + std::string(300'000, 'x') + "\"}", 413, "Content Too Large"},
+    };
+    for (const Mistake& mistake : mistakes) {
+        const auto reply = co_await tests::post(world.client, crawls, mistake.body);
+        INFO(mistake.body.substr(0, 100));
+        CHECK(reply.status == mistake.status);
+        CHECK_THAT(reply.text, tests::contains(mistake.says));
+    }
+    const auto typeless = co_await tests::post(world.client, crawls, R"({"url":"http://x/"})", "text/plain");
+    CHECK(typeless.status == 415);
+    for (const std::string& path :
+         {"/api/crawls/7", "/api/crawls/7/pages", "/api/crawls/7/broken", "/api/crawls/7/events", "/api/nothing"}) {
+        const auto reply = co_await tests::get(world.client, world.url + path);
+        INFO(path);
+        CHECK(reply.status == 404);
+        CHECK(reply.type == "application/problem+json");
+    }
+    for (const std::string& path : {"/api/crawls/x", "/api/crawls?limit=0", "/api/search", "/api/crawls?after=-"}) {
+        const auto reply = co_await tests::get(world.client, world.url + path);
+        INFO(path);
+        CHECK(reply.status == 400);
+    }
+    const auto list = co_await tests::get(world.client, crawls);
+    CHECK(list.json().at("items").empty());
+}
+
+}  // namespace
+
+TEST_CASE("a crawl is started, watched to its end, and its pages, broken links and words are found") {
+    coaio::run(with_world(crawl_and_look));
+}
+
+TEST_CASE("a running crawl is cancelled") { coaio::run(with_world(cancel_one)); }
+
+TEST_CASE("what a client gets wrong is answered as a problem, and changes nothing") {
+    coaio::run(with_world(make_mistakes));
+}
