@@ -102,8 +102,10 @@ coaio::Coro<Response> events(Request& request, const coaio::db::Pool& pool, cons
     const Position position = read_position(request.header("Last-Event-ID").value_or(""));
     const auto there = co_await pool.query_value<bool>("select exists (select from crawls where id = $1)", crawl);
     if (!there) co_return Response::problem(Status::not_found, "there is no crawl " + std::to_string(crawl));
-    auto body = [crawl, position, pool, &shared](BodyWriter& out) { return watch(crawl, position, pool, shared, out); };
-    Response response = Response::stream("text/event-stream", std::move(body));
+    const auto body = [crawl, position, pool, &shared](BodyWriter& out) {
+        return watch(crawl, position, pool, shared, out);
+    };
+    Response response = Response::stream("text/event-stream", body);
     response.header("Cache-Control", "no-store");
     co_return response;
 }

@@ -132,14 +132,14 @@ coaio::Coro<> make_mistakes(World& world) {
     }
     const auto typeless = co_await tests::post(world.client, crawls, R"({"url":"http://x/"})", "text/plain");
     CHECK(typeless.status == 415);
-    for (const std::string& path :
+    for (const std::string path :
          {"/api/crawls/7", "/api/crawls/7/pages", "/api/crawls/7/broken", "/api/crawls/7/events", "/api/nothing"}) {
         const auto reply = co_await tests::get(world.client, world.url + path);
         INFO(path);
         CHECK(reply.status == 404);
         CHECK(reply.type == "application/problem+json");
     }
-    for (const std::string& path : {"/api/crawls/x", "/api/crawls?limit=0", "/api/search", "/api/crawls?after=-"}) {
+    for (const std::string path : {"/api/crawls/x", "/api/crawls?limit=0", "/api/search", "/api/crawls?after=-"}) {
         const auto reply = co_await tests::get(world.client, world.url + path);
         INFO(path);
         CHECK(reply.status == 400);
