@@ -44,7 +44,9 @@ struct Declines {
 
 struct Symmetric {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
-    [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<> handle) const noexcept { return handle; }
+    [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<> handle) const noexcept {
+        return handle;
+    }
     [[nodiscard]] int await_resume() const noexcept { return 4; }
 };
 

@@ -95,7 +95,8 @@ TEST_CASE("FUT-12, FUT-13: a callback is removed by its token from any place, an
             const Future<int> future;
             std::vector<coaio::DoneCallbackToken> tokens;
             for (const char* name : {"a", "b", "c"}) {
-                tokens.push_back(future.add_done_callback([&log, name](const Future<int>&) { log.emplace_back(name); }));
+                tokens.push_back(
+                    future.add_done_callback([&log, name](const Future<int>&) { log.emplace_back(name); }));
             }
             REQUIRE(future.remove_done_callback(tokens[victim]) == 1);
             REQUIRE(future.remove_done_callback(tokens[victim]) == 0);
@@ -132,7 +133,8 @@ TEST_CASE("FUT-16: the destructor of a removed callback may add and remove other
     auto main = []() -> Coro<> {
         Log log;
         const Future<int> future;
-        coaio::DoneCallbackToken other = future.add_done_callback([&log](const Future<int>&) { log.emplace_back("o"); });
+        coaio::DoneCallbackToken other =
+            future.add_done_callback([&log](const Future<int>&) { log.emplace_back("o"); });
         struct Reenter {
             const Future<int>* future;
             Log* log;

@@ -119,11 +119,13 @@ TEST_CASE("GAT-05: of two failures the earlier in time wins") {
     REQUIRE(coaio::testing::run(main()) == "early");
 }
 
-TEST_CASE("GAT-07, GAT-09: with return_exceptions all are waited for, and failures and cancellations sit in their slots") {
+TEST_CASE(
+    "GAT-07, GAT-09: with return_exceptions all are waited for, and failures and cancellations sit in their slots") {
     auto main = []() -> Coro<> {
         auto victim = create_task(nap(1h));
         coaio::get_running_loop().call_later(1s, [victim] { victim.cancel(); });
-        auto [a, b, c] = co_await coaio::gather(coaio::return_exceptions, value_after(3s, 1), fail_after(1s, "x"), victim);
+        auto [a, b, c] =
+            co_await coaio::gather(coaio::return_exceptions, value_after(3s, 1), fail_after(1s, "x"), victim);
         REQUIRE(a.value() == 1);
         REQUIRE_FALSE(b.has_value());
         REQUIRE_THROWS_AS(b.value(), std::runtime_error);

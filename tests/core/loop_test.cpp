@@ -95,7 +95,8 @@ TEST_CASE("LOOP-03, LOOP-06: a callback cancelled in its own turn is skipped, an
     timer.cancel();
 }
 
-TEST_CASE("LOOP-05: a cancelled handle lets go of its callable inside cancel(), whose destructor may re-enter the loop") {
+TEST_CASE(
+    "LOOP-05: a cancelled handle lets go of its callable inside cancel(), whose destructor may re-enter the loop") {
     coaio::testing::TestLoop test;
     Loop& loop = test.loop();
     Log log;
@@ -296,8 +297,7 @@ TEST_CASE("DBG-01: in debug mode a step that takes long is reported, with the ta
     loop.set_slow_step_limit(2ms);
     auto busy = []() -> Coro<> {
         const auto until = std::chrono::steady_clock::now() + 3ms;
-        while (std::chrono::steady_clock::now() < until) {
-        }
+        while (std::chrono::steady_clock::now() < until) {}
         co_return;
     };
     loop.run_until_complete(loop.create_task(busy(), {.name = "busy one"}));
@@ -433,7 +433,8 @@ TEST_CASE("the running task's own stack is shown as it is now, after coroutines 
 TEST_CASE("a task's repr shows its state, its coroutine, where it is, and its result") {
     auto main = []() -> Coro<> {
         auto task = create_task(answer());
-        REQUIRE_THAT(task.repr(), tests::contains("<Task pending name='" + task.name() + "' coro=<answer() running at "));
+        REQUIRE_THAT(task.repr(),
+                     tests::contains("<Task pending name='" + task.name() + "' coro=<answer() running at "));
         co_await task;
         REQUIRE_THAT(task.repr(), tests::contains("<Task finished name='" + task.name() + "' coro=<answer() done, "));
         REQUIRE_THAT(task.repr(), tests::contains("> result=42>"));

@@ -222,9 +222,7 @@ TEST_CASE("WFR-17: an inner cancelled by a third party gives CancelledError, nev
 
 TEST_CASE("WFR-18: a coroutine runs inside the caller's own task") {
     auto inner = [](coaio::AnyTask caller) -> Coro<bool> { co_return *coaio::current_task() == caller; };
-    auto main = [](auto make) -> Coro<bool> {
-        co_return co_await coaio::wait_for(make(*coaio::current_task()), 1s);
-    };
+    auto main = [](auto make) -> Coro<bool> { co_return co_await coaio::wait_for(make(*coaio::current_task()), 1s); };
     REQUIRE(coaio::testing::run(main(inner)));
 }
 
@@ -299,7 +297,7 @@ TEST_CASE("TMO-03: no deadline never passes") {
         };
         const bool first = co_await coaio::timeout(std::nullopt, body);
         const bool second = co_await coaio::timeout_at(std::nullopt, body);
-        co_return first && second;
+        co_return first&& second;
     };
     REQUIRE(coaio::testing::run(main()));
 }

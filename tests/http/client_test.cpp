@@ -35,7 +35,8 @@ struct Net {
             auto body = co_await req.body();
             std::string text(req.method());
             text += " " + std::string(req.target()) + "\n";
-            for (const auto& each : req.headers()) text += std::string(each.name) + ": " + std::string(each.value) + "\n";
+            for (const auto& each : req.headers())
+                text += std::string(each.name) + ": " + std::string(each.value) + "\n";
             co_return Response::text(text + "\n" + body);
         });
         app.get("/slow", [](Request& req) -> Coro<Response> {
@@ -199,8 +200,9 @@ TEST_CASE("redirects are followed with the right method, and credentials stay at
     Net world;
     auto body = [](Net& net) -> Coro<> {
         auto client = net.client();
-        auto response = co_await client.request(
-            ClientRequest("POST", "http://a/to/302").body("secret body", "text/plain").header("Authorization", "Basic x"));
+        auto response = co_await client.request(ClientRequest("POST", "http://a/to/302")
+                                                    .body("secret body", "text/plain")
+                                                    .header("Authorization", "Basic x"));
         auto text = co_await response.text();
         CHECK(text.starts_with("GET /echo\n"));
         CHECK(text.find("secret body") == text.npos);
@@ -403,8 +405,9 @@ std::string deflated(const std::string& text) {
 TEST_CASE("a compressed body is decoded, and bounded by what it becomes") {
     const std::string text(300'000, 'z');
     const std::string packed = deflated(text);
-    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: " +
-                               std::to_string(packed.size()) + "\r\n\r\n" + packed;
+    const std::string answer =
+        "HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: " + std::to_string(packed.size()) +
+        "\r\n\r\n" + packed;
     auto body = [](std::string packed_answer, std::string plain) -> Coro<> {
         Script script;
         script.answers = {packed_answer, packed_answer};

@@ -38,9 +38,8 @@ Coro<Router> plain_app() {
         auto body = co_await req.body();
         co_return Response::text(std::move(body));
     });
-    app.get("/secure", [](Request& req) -> Coro<Response> {
-        co_return Response::text(req.is_secure() ? "secure" : "plain");
-    });
+    app.get("/secure",
+            [](Request& req) -> Coro<Response> { co_return Response::text(req.is_secure() ? "secure" : "plain"); });
     app.get("/big", [](Request&) -> Coro<Response> {
         auto body = [](BodyWriter& out) -> Coro<> {
             const std::string piece(100'000, 'x');
@@ -142,10 +141,12 @@ TEST_CASE("several workers share a port, each with an app of its own, and stop t
 
 TEST_CASE("an app that cannot be built, and a port that is taken, are errors of start") {
     auto body = []() -> Coro<> {
-        Server broken([]() -> Coro<Router> {
-            throw ValueError("no such thing");
-            co_return Router();
-        }, {.port = 0});
+        Server broken(
+            []() -> Coro<Router> {
+                throw ValueError("no such thing");
+                co_return Router();
+            },
+            {.port = 0});
         bool failed = false;
         try {
             co_await broken.start();

@@ -106,9 +106,8 @@ TEST_CASE("what a handler throws is answered with 500 without its text, and repo
 
 TEST_CASE("what the client got wrong is its answer") {
     Router app;
-    app.get("/number/{n}", [](Request& req) -> Coro<Response> {
-        co_return Response::text(std::to_string(req.param<int>("n")));
-    });
+    app.get("/number/{n}",
+            [](Request& req) -> Coro<Response> { co_return Response::text(std::to_string(req.param<int>("n"))); });
     const auto answer = run_talk(app, request("GET /number/7") + request("GET /number/x") + "GARBAGE\r\n\r\n");
     CHECK(count(answer, "HTTP/1.1 200") == 1);
     CHECK(count(answer, "HTTP/1.1 400") == 2);
@@ -291,12 +290,10 @@ Router streaming_app() {
         });
     });
     app.get("/sized", [](Request&) -> Coro<Response> {
-        co_return Response::stream(
-            "text/plain", [](BodyWriter& out) -> Coro<> { co_await out.write("12345"); }, 5);
+        co_return Response::stream("text/plain", [](BodyWriter& out) -> Coro<> { co_await out.write("12345"); }, 5);
     });
     app.get("/short", [](Request&) -> Coro<Response> {
-        co_return Response::stream(
-            "text/plain", [](BodyWriter& out) -> Coro<> { co_await out.write("123"); }, 5);
+        co_return Response::stream("text/plain", [](BodyWriter& out) -> Coro<> { co_await out.write("123"); }, 5);
     });
     app.get("/midfail", [](Request&) -> Coro<Response> {
         co_return Response::stream("text/plain", [](BodyWriter& out) -> Coro<> {
@@ -405,8 +402,9 @@ TEST_CASE("the access log writes a line for each request, and gives it an id") {
     app.use(access_log([&](std::string_view line) { lines.emplace_back(line); }));
     testing::TestLoop loop;
     loop.loop().set_exception_handler([](Loop&, const ExceptionContext&) {});
-    const auto answer = loop.run(talk(app, request("GET /slow?ms=20", "X-Request-Id: my-id.7\r\n") +
-                                               request("GET /throw", "X-Request-Id: \"quoted\"\r\n") + request("GET /no")));
+    const auto answer =
+        loop.run(talk(app, request("GET /slow?ms=20", "X-Request-Id: my-id.7\r\n") +
+                               request("GET /throw", "X-Request-Id: \"quoted\"\r\n") + request("GET /no")));
     REQUIRE(lines.size() == 3);
     CHECK(lines[0].find("\"id\":\"my-id.7\",\"method\":\"GET\",\"target\":\"/slow?ms=20\",\"route\":\"/slow\","
                         "\"status\":200,\"bytes\":4,\"ms\":20.000}") != std::string::npos);
@@ -419,7 +417,8 @@ TEST_CASE("the access log writes a line for each request, and gives it an id") {
 
 TEST_CASE("a connection ends where either side says so, and for HTTP/1.0 unless it asks") {
     Router app = small_app();
-    app.get("/close", [](Request&) -> Coro<Response> { co_return Response::text("bye").header("Connection", "close"); });
+    app.get("/close",
+            [](Request&) -> Coro<Response> { co_return Response::text("bye").header("Connection", "close"); });
     const std::string next = request("GET /");
     CHECK(count(run_talk(app, request("GET /close") + next), "HTTP/1.1 200") == 1);
     CHECK(count(run_talk(app, request("GET /", "Connection: close\r\n") + next), "HTTP/1.1 200") == 1);
