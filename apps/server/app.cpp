@@ -31,7 +31,6 @@ using coaio::http::Response;
 using coaio::http::Status;
 using namespace std::chrono_literals;
 
-constexpr std::int64_t usual_limit = 100;
 constexpr std::int64_t largest_limit = 1000;
 constexpr int client_closed_request = 499;
 
@@ -127,8 +126,8 @@ coaio::http::Middleware count_requests(std::shared_ptr<WorkerMetrics> metrics) {
     };
 }
 
-std::int64_t limit_of(const Request& request) {
-    const auto limit = request.query<std::int64_t>("limit").value_or(usual_limit);
+std::int64_t limit_of(const Request& request, std::int64_t preset) {
+    const auto limit = request.query<std::int64_t>("limit").value_or(preset);
     if (limit < 1 || limit > largest_limit) {
         throw coaio::http::BadRequest("limit is not between 1 and " + std::to_string(largest_limit));
     }

@@ -55,7 +55,7 @@ void add_page_routes(coaio::http::Router& app, const coaio::db::Pool& pool);
 void add_event_routes(coaio::http::Router& app, const coaio::db::Pool& pool, Shared& shared);
 
 /// The `limit` of a list's query, and its default.
-[[nodiscard]] std::int64_t limit_of(const coaio::http::Request& request);
+[[nodiscard]] std::int64_t limit_of(const coaio::http::Request& request, std::int64_t preset = 100);
 /// `{"items": […], "next": …}`: `next` is what to ask for with `after`, null at the end of the list.
 [[nodiscard]] coaio::http::Response list_response(const std::string& items, const std::optional<std::string>& next);
 

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <coaio/core/error.hpp>
+#include <coaio/core/sleep.hpp>
 #include <coaio/db/array.hpp>
 #include <coaio/db/transaction.hpp>
 
@@ -21,6 +23,8 @@ namespace {
 // A tsvector ends at 1 MiB, and a text of this size stays below that whatever its words are.
 constexpr std::size_t longest_text = 256 * 1024;
 constexpr std::size_t longest_line = 1000;
+// So many links are worked on before other tasks have their turn.
+constexpr std::size_t links_a_turn = 250;
 
 // Postgres takes no NUL, and cuts nothing by itself.
 std::string storable(std::string_view text, std::size_t most) {
@@ -40,11 +44,20 @@ struct LinkColumns {
     std::vector<std::int32_t> lines;
 };
 
-LinkColumns columns_of(const std::vector<crawl::FoundLink>& links) {
+// A fragment is compared with ids as it is meant, not as it is encoded (HTML standard, "find a potential indicated
+// element").
+std::string fragment_of(const coaio::http::Url& url) {
+    const std::string raw = url.fragment().value_or("");
+    const auto meant = coaio::http::percent_decode(raw);
+    const bool is_text = meant && crawl::one_line(*meant, longest_line) == *meant;
+    return storable(is_text ? *meant : raw, longest_line);
+}
+
+LinkColumns columns_of(std::span<const crawl::FoundLink> links) {
     LinkColumns columns;
     for (const crawl::FoundLink& found : links) {
         columns.targets.push_back(found.url.without_fragment().without_credentials().to_string());
-        columns.fragments.push_back(storable(found.url.fragment().value_or(""), longest_line));
+        columns.fragments.push_back(fragment_of(found.url));
         columns.kinds.emplace_back(crawl::name(found.link.kind));
         columns.texts.push_back(storable(crawl::one_line(found.link.text), longest_line));
         columns.nofollow.push_back(found.link.nofollow);
@@ -61,8 +74,9 @@ constexpr std::string_view insert_page =
 
 constexpr std::string_view insert_links =
     "insert into links (page_id, ordinal, crawl_id, target, fragment, kind, nofollow, line, text) "
-    "select $1, row_number() over (), $2, t.* from "
-    "unnest($3::text[], $4::text[], $5::text[], $6::bool[], $7::int[], $8::text[]) t";
+    "select $1, $9::int + n, $2, target, fragment, kind, nofollow, line, text from "
+    "unnest($3::text[], $4::text[], $5::text[], $6::bool[], $7::int[], $8::text[]) "
+    "with ordinality t(target, fragment, kind, nofollow, line, text, n)";
 
 coaio::db::Params page_values(std::int64_t crawl, const crawl::FinishedPage& finished) {
     const crawl::Page& page = *finished.page;
@@ -131,7 +145,10 @@ coaio::Coro<bool> PageStore::recall(crawl::FinishedPage& page) {
     if (rows.empty()) co_return false;
     read_page(rows.front(), page);
     const auto links = co_await pool_.query(select_links, rows.front()["id"].as<std::int64_t>());
-    for (const auto row : links) read_link(row, page);
+    for (const auto row : links) {
+        read_link(row, page);
+        if (page.links.size() % links_a_turn == 0) co_await coaio::sleep(coaio::Duration::zero());
+    }
     count(page.state, page.result.size);
     co_return true;
 }
@@ -143,9 +160,13 @@ coaio::Coro<> PageStore::commit(const crawl::FinishedPage& page) {
         // Another run of this crawl had it already, and died before it could know.
         if (rows.empty() || page.links.empty()) co_return;
         const auto id = rows.value<std::int64_t>();
-        const LinkColumns links = columns_of(page.links);
-        static_cast<void>(co_await transaction.execute(insert_links, id, crawl_, links.targets, links.fragments,
-                                                       links.kinds, links.nofollow, links.lines, links.texts));
+        const std::span<const crawl::FoundLink> all(page.links);
+        for (std::size_t done = 0; done < all.size(); done += links_a_turn) {
+            const LinkColumns links = columns_of(all.subspan(done, std::min(links_a_turn, all.size() - done)));
+            static_cast<void>(co_await transaction.execute(insert_links, id, crawl_, links.targets, links.fragments,
+                                                           links.kinds, links.nofollow, links.lines, links.texts,
+                                                           static_cast<std::int32_t>(done)));
+        }
     };
     co_await pool_.transaction(body);
     count(page.state, page.result.size);

@@ -8,6 +8,7 @@ const crawls_shown = new Map();
 let current = null;
 let source = null;
 let broken_timer = null;
+let fragments_known = null;  // of which crawl
 let older_than = null;
 
 function element(name, properties = {}, ...children) {
@@ -130,11 +131,14 @@ function broken_item(item) {
   return entry;
 }
 
-async function load_broken() {
+// Fragments take a look at all links, so they are asked for once the crawl is over.
+async function load_broken(over) {
   const id = current;
   const [links, fragments] = await Promise.all([
-    ask(`/api/crawls/${id}/broken?limit=500`), ask(`/api/crawls/${id}/broken-fragments?limit=500`)]);
-  if (id !== current) return;
+    ask(`/api/crawls/${id}/broken?limit=500`),
+    over ? ask(`/api/crawls/${id}/broken-fragments?limit=500`) : { items: [] }]);
+  if (id !== current || (!over && fragments_known === id)) return;
+  if (over) fragments_known = id;
   const items = [...links.items, ...fragments.items];
   find("broken").replaceChildren(...items.map(broken_item));
   find("no-broken").hidden = items.length > 0;
@@ -144,7 +148,7 @@ async function load_broken() {
 // Not once for every broken page of a site that has many.
 function load_broken_soon() {
   if (broken_timer) return;
-  broken_timer = setTimeout(() => { broken_timer = null; load_broken().catch(() => {}); }, 500);
+  broken_timer = setTimeout(() => { broken_timer = null; load_broken(false).catch(() => {}); }, 500);
 }
 
 function listen(id) {
@@ -154,13 +158,16 @@ function listen(id) {
   source.addEventListener("page", (event) => show_page(JSON.parse(event.data)));
   source.addEventListener("end", () => {
     source.close();
-    load_broken().catch(() => {});
+    clearTimeout(broken_timer);
+    broken_timer = null;
+    load_broken(true).catch(() => {});
     load_crawls().catch(() => {});
   });
 }
 
 async function open_crawl(id) {
   current = id;
+  fragments_known = null;
   const crawl = await ask(`/api/crawls/${id}`);
   find("everywhere").hidden = true;
   find("crawl").hidden = false;
@@ -173,7 +180,7 @@ async function open_crawl(id) {
   show_crawl(crawl, false);
   show_progress(crawl);
   listen(id);
-  await load_broken();
+  await load_broken(false);
 }
 
 // --- search -------------------------------------------------------------------

@@ -2,11 +2,16 @@
 #include <coaio/core/run.hpp>
 #include <coaio/http/client.hpp>
 #include <coaio/http/server.hpp>
+#include <coaio/net/tls.hpp>
 
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -148,6 +153,52 @@ coaio::Coro<> make_mistakes(World& world) {
     CHECK(list.json().at("items").empty());
 }
 
+coaio::Coro<> speak_tls() {
+    const tests::Database database;
+    const tests::Folder folder;
+    const std::string cert = (folder.path() / "cert.pem").string();
+    const std::string key = (folder.path() / "key.pem").string();
+    const std::string make =
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test "
+        "-addext subjectAltName=IP:127.0.0.1 -keyout " +
+        key + " -out " + cert + " 2>/dev/null";
+    REQUIRE(std::system(make.c_str()) == 0);
+    std::ifstream in(cert);
+    const std::string roots{std::istreambuf_iterator<char>(in), {}};
+    tests::Program program({"--database-url=" + database.conninfo(), "--tls-cert=" + cert, "--tls-key=" + key});
+    const auto url = co_await program.ready();
+    REQUIRE_THAT(url, tests::contains("https://127.0.0.1:"));
+    coaio::http::ClientOptions options;
+    options.tls(coaio::net::TlsContext::client(coaio::net::TlsClientOptions().roots(roots)));
+    const auto alive = co_await tests::get(coaio::http::Client(options), url + "/readyz");
+    CHECK(alive.text == "ok\n");
+    program.signal(SIGTERM);
+    const int code = co_await program.ended();
+    CHECK(code == 0);
+}
+
+// A watcher does not hold up the stop.
+coaio::Coro<> stop_while_watched() {
+    World world;
+    coaio::http::Server site_server([&world] { return world.site.build(); }, {.port = 0});
+    co_await site_server.start();
+    world.url = co_await world.program.ready();
+    world.site.hold_after(2);
+    const auto id = co_await tests::start_crawl(world.client, world.url, site_server.url());
+    co_await world.site.held().wait();
+    auto response = co_await world.client.get(world.url + "/api/crawls/" + std::to_string(id) + "/events");
+    static_cast<void>(co_await response.read_some());
+    const coaio::TimePoint begin = coaio::Clock::now();
+    world.program.signal(SIGTERM);
+    const auto rest = co_await response.text();
+    CHECK(rest.find("event: end") == std::string::npos);
+    const int code = co_await world.program.ended();
+    CHECK(code == 0);
+    CHECK(coaio::Clock::now() - begin < std::chrono::seconds(8));                // not the grace of 10
+    CHECK(world.database.value("select state from coaio.crawls") == "running");  // it goes on with the next start
+    co_await site_server.stop(std::chrono::seconds(0));
+}
+
 }  // namespace
 
 TEST_CASE("a crawl is started, watched to its end, and its pages, broken links and words are found") {
@@ -159,3 +210,7 @@ TEST_CASE("a running crawl is cancelled") { coaio::run(with_world(cancel_one)); 
 TEST_CASE("what a client gets wrong is answered as a problem, and changes nothing") {
     coaio::run(with_world(make_mistakes));
 }
+
+TEST_CASE("with a certificate and its key the server speaks TLS") { coaio::run(speak_tls()); }
+
+TEST_CASE("a server that is being watched stops at once") { coaio::run(stop_while_watched()); }
