@@ -100,7 +100,7 @@ inline Coro<std::string> outcome(Coro<> coro) {
     co_return text;
 }
 
-std::size_t requests() { return coaio::current_task()->cancelling(); }
+inline std::size_t requests() { return coaio::current_task()->cancelling(); }
 
 // Whether the next suspension throws.
 inline Coro<bool> struck() {
