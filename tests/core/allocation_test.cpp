@@ -7,6 +7,7 @@
 #include <coaio/core/timeout.hpp>
 
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 #include <cstdlib>
 #include <new>
@@ -29,18 +30,7 @@ constinit thread_local std::size_t allocations = 0;
 }  // namespace
 
 // The sanitizers have their own, and no frame pool.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COAIO_TEST_COUNTS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COAIO_TEST_COUNTS 0
-#endif
-#endif
-#ifndef COAIO_TEST_COUNTS
-#define COAIO_TEST_COUNTS 1
-#endif
-
-#if COAIO_TEST_COUNTS
+#if !COAIO_TEST_SANITIZED
 // The whole test program's, so that nothing gets by. NOLINTBEGIN
 void* operator new(std::size_t size) { return counted(size); }
 void* operator new[](std::size_t size) { return counted(size); }

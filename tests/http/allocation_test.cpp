@@ -15,6 +15,7 @@
 #include "route_tree.hpp"
 
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 #include <array>
 #include <cstddef>
@@ -26,8 +27,9 @@
 
 namespace {
 std::size_t allocations = 0;
-}
+}  // namespace
 
+#if !COAIO_TEST_SANITIZED  // which have their own
 void* operator new(std::size_t size) {
     ++allocations;
     if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
@@ -40,6 +42,7 @@ void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
 void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
 
 using namespace coaio::http;
 using namespace coaio::http::detail;
