@@ -103,12 +103,14 @@ Rows Result::take_rows(Outcome outcome) && {
 
 std::vector<Oid> Result::column_types() const {
     std::vector<Oid> types;
+    types.reserve(static_cast<std::size_t>(PQnfields(result_.get())));
     for (int i = 0; i < PQnfields(result_.get()); ++i) types.push_back(static_cast<Oid>(PQftype(result_.get(), i)));
     return types;
 }
 
 std::vector<Oid> Result::parameter_types() const {
     std::vector<Oid> types;
+    types.reserve(static_cast<std::size_t>(PQnparams(result_.get())));
     for (int i = 0; i < PQnparams(result_.get()); ++i) types.push_back(static_cast<Oid>(PQparamtype(result_.get(), i)));
     return types;
 }
