@@ -87,7 +87,8 @@ Decoder::Step Decoder::next_head(std::string_view window) {
     std::size_t known = std::min(window.size(), limits_.head_bytes);
     if (known > scanned_) {
         auto& parser = *parser_;
-        // Where the head begins: the parser measures from there. NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
+        // Where the head begins: the parser measures from there.
+        // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
         parser.start_head(window.data(), limits_.target_bytes, limits_.header_count);
         auto result = parser.execute(window.substr(scanned_, known - scanned_));
         if (parser.target_too_long) {

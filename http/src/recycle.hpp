@@ -14,13 +14,13 @@ class Recycler {
 public:
     /// A used one, or `T{}`.
     [[nodiscard]] static T take() noexcept {
-        if (gone_) return T{};
+        if (gone) return T{};
         auto& shelf = shelf_of_thread();
         return shelf.count > 0 ? std::move(shelf.things[--shelf.count]) : T{};
     }
     /// False if it was not kept, and is still the caller's.
     [[nodiscard]] static bool give(T&& thing) noexcept {
-        if (gone_) return false;
+        if (gone) return false;
         auto& shelf = shelf_of_thread();
         if (shelf.count == most) return false;
         shelf.things[shelf.count++] = std::move(thing);
@@ -34,7 +34,7 @@ private:
         Shelf() = default;
         Shelf(const Shelf&) = delete;
         Shelf& operator=(const Shelf&) = delete;
-        ~Shelf() { gone_ = true; }
+        ~Shelf() { gone = true; }
     };
 
     static Shelf& shelf_of_thread() {
@@ -43,7 +43,7 @@ private:
     }
 
     // Has no destructor of its own, so it can be asked to the very end of the thread.
-    static inline thread_local bool gone_ = false;
+    static inline thread_local bool gone = false;
 };
 
 }  // namespace coaio::http::detail
