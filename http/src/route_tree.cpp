@@ -201,7 +201,8 @@ struct RouteTree::Search {
         }
         if (node.tail.empty()) return false;
         auto last = segments.back();
-        std::string_view rest(segment.data(), static_cast<std::size_t>(last.data() + last.size() - segment.data()));
+        const char* const begin = segment.data();
+        const std::string_view rest(begin, static_cast<std::size_t>(last.data() + last.size() - begin));
         taken.emplace_back(std::string_view{}, rest);
         if (ends(node.tail, route)) return true;
         taken.pop_back();
