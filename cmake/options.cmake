@@ -47,7 +47,9 @@ if(COAIO_WARNINGS)
         $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Woverloaded-virtual>)
 endif()
 if(COAIO_WARNINGS_AS_ERRORS)
-    target_compile_options(coaio_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+    # A system update that deprecates a function of a library must not keep anyone from building.
+    target_compile_options(coaio_flags INTERFACE
+        $<$<COMPILE_LANGUAGE:CXX>:-Werror;-Wno-error=deprecated-declarations>)
 endif()
 if(NOT COAIO_SANITIZE STREQUAL "")
     target_compile_options(coaio_flags INTERFACE

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -77,11 +78,17 @@ public:
             return true;
         }
         if (!sitemap_.error.empty()) return false;
-        return fail("line " + std::to_string(XML_GetCurrentLineNumber(parser_.get())) + ": " +
-                    XML_ErrorString(XML_GetErrorCode(parser_.get())));
+        return fail("line " + std::to_string(line()) + ": " + XML_ErrorString(XML_GetErrorCode(parser_.get())));
     }
 
 private:
+    [[nodiscard]] std::uint64_t line() const {
+#if XML_MAJOR_VERSION > 2 || (XML_MAJOR_VERSION == 2 && XML_MINOR_VERSION >= 9)
+        return XML_GetCurrentLineNumber64(parser_.get());
+#else
+        return XML_GetCurrentLineNumber(parser_.get());
+#endif
+    }
     static XmlReader& self(void* user) { return *static_cast<XmlReader*>(user); }
 
     std::vector<std::string>* list_for(std::string_view element) {
