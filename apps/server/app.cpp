@@ -33,6 +33,7 @@ using namespace std::chrono_literals;
 
 constexpr std::int64_t largest_limit = 1000;
 constexpr int client_closed_request = 499;
+constexpr auto longest_wait = 5s;  // of a request for the database, before its client is told to come back
 
 // What others' figures are read from: they belong to the worker's own loop.
 coaio::Coro<> note_figures(coaio::db::Pool pool, std::shared_ptr<WorkerMetrics> metrics) {
@@ -164,7 +165,9 @@ void add_health_routes(coaio::http::Router& app, const coaio::db::Pool& pool, Sh
 }
 
 coaio::Coro<coaio::http::Router> build_app(Shared& shared) {
-    const auto pool = co_await coaio::db::Pool::connect(shared.database, pool_options(shared.pool_size));
+    auto options = pool_options(shared.pool_size);
+    options.acquire_timeout(longest_wait);
+    const auto pool = co_await coaio::db::Pool::connect(shared.database, options);
     const auto metrics = shared.metrics.add_worker();
     coaio::create_task(note_figures(pool, metrics), {.name = "figures"});
 
