@@ -53,8 +53,8 @@ void FutureWait::require_awaitable() const {
     }
 }
 
-void FutureWait::settle() {
-    if (cancelled()) [[unlikely]] {
+void FutureWait::throw_outcome() {
+    if (cancelled()) {
         future_->mark_retrieved();
         // Of two requests, the one that already struck the future is the one that is thrown.
         if (future_->status() == FutureStatus::cancelled) {

@@ -1,41 +1,48 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/detail/frame_pool.hpp>
 
-#include <array>
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <utility>
 #include <vector>
 
 namespace coaio::detail {
 
+constinit thread_local FramePool frame_pool;
+
 #if defined(COAIO_FRAME_POOL) && COAIO_FRAME_POOL
 
 namespace {
 
-constexpr std::size_t granule = 16;
-constexpr std::size_t largest = 2048;
-constexpr std::size_t classes = largest / granule;
-constexpr std::size_t chunk_size = 256 * 1024;
+constexpr std::size_t largest = FramePool::granule * FramePool::classes;
+// Chunks double from the first to the last size. One of the last is a huge page where the system has them to spare: it
+// comes in one fault instead of 512, which were a good part of what a first task costs.
+constexpr std::size_t first_chunk = 64 * 1024;
+constexpr std::size_t last_chunk = 2 * 1024 * 1024;
 
-struct Block {
-    Block* next;
-};
-
-struct Pool {
-    std::array<Block*, classes> free{};
+/// Where new blocks are cut from.
+struct Supply {
     std::byte* at = nullptr;
     std::byte* end = nullptr;
     std::size_t bytes = 0;
+};
+
+constinit thread_local Supply supply;
+
+struct RetiredPool {
+    FramePool pool;
+    Supply supply;
 };
 
 // Blocks travel between threads with the coroutines that live in them, so a chunk outlives the thread that made it:
 // a thread that ends leaves its whole pool here, and the next new thread takes it up.
 struct Retired {
     std::mutex mutex;
-    std::vector<std::unique_ptr<Pool>> pools;
-    std::vector<std::unique_ptr<std::byte[]>> chunks;
+    std::vector<std::unique_ptr<RetiredPool>> pools;
+    std::vector<void*> chunks;  // none is ever freed: so that whoever looks for leaks finds them
 };
 
 Retired& retired() {
@@ -43,75 +50,70 @@ Retired& retired() {
     return *instance;
 }
 
-constinit thread_local Pool* pool = nullptr;
-
 struct Retirer {
     ~Retirer() {
-        if (pool == nullptr) return;
+        if (frame_pool.largest == 0) return;
         Retired& shelf = retired();
         const std::lock_guard guard(shelf.mutex);
-        shelf.pools.emplace_back(std::exchange(pool, nullptr));
+        shelf.pools.push_back(std::make_unique<RetiredPool>(
+            RetiredPool{std::exchange(frame_pool, FramePool()), std::exchange(supply, Supply())}));
     }
 };
 
-[[gnu::noinline]] Pool& adopt_pool() {
+void adopt_pool() {
     static thread_local Retirer retirer;
     static_cast<void>(retirer);
     Retired& shelf = retired();
     const std::lock_guard guard(shelf.mutex);
-    if (shelf.pools.empty()) {
-        pool = new Pool;
-    } else {
-        pool = shelf.pools.back().release();
+    if (!shelf.pools.empty()) {
+        frame_pool = shelf.pools.back()->pool;
+        supply = shelf.pools.back()->supply;
         shelf.pools.pop_back();
     }
-    return *pool;
+    frame_pool.largest = largest;
 }
 
-[[gnu::noinline]] void* from_chunk(Pool& mine, std::size_t size) {
-    if (static_cast<std::size_t>(mine.end - mine.at) < size) {
-        auto chunk = std::make_unique_for_overwrite<std::byte[]>(chunk_size);
-        mine.at = chunk.get();
-        mine.end = mine.at + chunk_size;
-        mine.bytes += chunk_size;
+void* cut(std::size_t size) {
+    if (static_cast<std::size_t>(supply.end - supply.at) < size) {
+        const std::size_t bytes = std::clamp(supply.bytes, first_chunk, last_chunk);
+        supply.at = static_cast<std::byte*>(::operator new(bytes, std::align_val_t(bytes)));
         Retired& shelf = retired();
         const std::lock_guard guard(shelf.mutex);
-        shelf.chunks.push_back(std::move(chunk));
+        shelf.chunks.push_back(supply.at);
+        if (bytes == last_chunk) static_cast<void>(::madvise(supply.at, bytes, MADV_HUGEPAGE));
+        supply.end = supply.at + bytes;
+        supply.bytes += bytes;
     }
-    return std::exchange(mine.at, mine.at + size);
+    return std::exchange(supply.at, supply.at + size);
 }
 
 }  // namespace
 
-void* allocate_frame(std::size_t size) {
-    const std::size_t index = (size - 1) / granule;
-    if (index >= classes) [[unlikely]]
-        return ::operator new(size);
-    Pool& mine = pool != nullptr ? *pool : adopt_pool();
-    if (Block* block = mine.free[index]) [[likely]] {
-        mine.free[index] = block->next;
-        return block;
+void* allocate_frame_afresh(std::size_t size) {
+    if (size > largest) return ::operator new(size);
+    if (frame_pool.largest == 0) {
+        adopt_pool();
+        return allocate_frame(size);
     }
-    return from_chunk(mine, (index + 1) * granule);
+    return cut((size + FramePool::granule - 1) / FramePool::granule * FramePool::granule);
 }
 
-void deallocate_frame(void* block, std::size_t size) noexcept {
-    const std::size_t index = (size - 1) / granule;
-    if (index >= classes) [[unlikely]] {
+void deallocate_foreign_frame(void* block, std::size_t size) noexcept {
+    if (size > largest) {
         ::operator delete(block, size);
         return;
     }
-    Pool& mine = pool != nullptr ? *pool : adopt_pool();
-    mine.free[index] = new (block) Block{mine.free[index]};
+    adopt_pool();
+    deallocate_frame(block, size);
 }
 
-std::size_t frame_pool_bytes() noexcept { return pool != nullptr ? pool->bytes : 0; }
+std::size_t frame_pool_bytes() noexcept { return supply.bytes; }
 
 #else
 
-void* allocate_frame(std::size_t size) { return ::operator new(size); }
+void* allocate_frame_afresh(std::size_t size) { return ::operator new(size); }
 
-void deallocate_frame(void* block, std::size_t size) noexcept { ::operator delete(block, size); }
+void deallocate_foreign_frame(void* block, std::size_t size) noexcept { ::operator delete(block, size); }
 
 std::size_t frame_pool_bytes() noexcept { return 0; }
 

@@ -75,13 +75,8 @@ std::exception_ptr FutureBase::exception() {
     return exception_;
 }
 
-void FutureBase::require_value() const {
-    if (taken_) throw InvalidStateError("the value was moved out by an earlier co_await of a temporary handle");
-}
-
-void FutureBase::mark_taken() {
-    require_value();
-    taken_ = true;
+void FutureBase::throw_taken() {
+    throw InvalidStateError("the value was moved out by an earlier co_await of a temporary handle");
 }
 
 void FutureBase::dispose() noexcept {

@@ -125,10 +125,12 @@ void Loop::Impl::run() {
 }
 
 void Loop::Impl::turn() {
-    if (on_turn) on_turn(turns);
+    if (on_turn) [[unlikely]]
+        on_turn(turns);
     ++turns;
-    if (mailbox->filled()) take_posted();
-    if (ready.empty() || stopping || steps_since_poll >= steps_between_polls || virtual_time) {
+    if (mailbox->filled()) [[unlikely]]
+        take_posted();
+    if (ready.empty() || stopping || steps_since_poll >= steps_between_polls || virtual_time) [[unlikely]] {
         const std::int64_t before = read_clock();
         longest_step = std::max(longest_step, before - now);
         now = before;
@@ -141,7 +143,9 @@ void Loop::Impl::turn() {
     if (shuffle) shuffle_ready();
     steps_since_poll += ready.size();
     for (auto left = ready.size(); left > 0 && escaping == nullptr; --left) {
-        run_entry(ready.pop());
+        const detail::Entry entry = ready.pop();
+        if (entry) [[likely]]  // not taken out while it was queued
+            run_entry(entry);
     }
 }
 
@@ -170,7 +174,6 @@ void Loop::Impl::wait_for_work() {
 }
 
 void Loop::Impl::run_entry(detail::Entry entry) noexcept {
-    if (!entry) return;  // taken out while it was queued
     io_budget = io_operations_per_step;
     if (debug) [[unlikely]] {
         run_timed(entry);

@@ -75,11 +75,8 @@ void LoopCore::report(std::string message, std::exception_ptr exception, const F
     }
 }
 
-LoopCore& require_core() {
-    if (thread_state.core == nullptr) {
-        throw RuntimeError("no running event loop in this thread: call this from a coroutine or callback of a loop");
-    }
-    return *thread_state.core;
+void throw_no_running_loop() {
+    throw RuntimeError("no running event loop in this thread: call this from a coroutine or callback of a loop");
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #include <coaio/core/detail/location.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/detail/task_state.hpp>
+#include <coaio/core/error.hpp>
 
 #include <exception>
 #include <string>
@@ -14,15 +15,16 @@ constinit thread_local ThreadState thread_state;
 
 void PromiseBase::unhandled_exception() noexcept { thread_state.task->put_in_flight(std::current_exception()); }
 
-bool has_exception_in_flight() noexcept { return thread_state.task->in_flight(); }
-
 void rethrow_in_flight() { std::rethrow_exception(thread_state.task->take_in_flight()); }
 
-void destroy_coroutine(PromiseBase& promise) noexcept {
-    if (!promise.started() && thread_state.core != nullptr && thread_state.core->debug) {
-        thread_state.core->report("coroutine was never awaited: " + describe_location(promise.location), nullptr);
-    }
-    promise.handle().destroy();
+void throw_not_fresh(const PromiseBase* promise) {
+    if (promise == nullptr) throw RuntimeError("this coroutine object is empty: it was moved from or given away");
+    throw RuntimeError("this coroutine was already awaited: a coroutine runs only once");
+}
+
+void report_never_awaited(const PromiseBase& promise) noexcept {
+    if (thread_state.core == nullptr || !thread_state.core->debug) return;
+    thread_state.core->report("coroutine was never awaited: " + describe_location(promise.location), nullptr);
 }
 
 }  // namespace coaio::detail

@@ -9,6 +9,14 @@
 
 namespace coaio::detail {
 
+namespace {
+
+std::exception_ptr cancelled_error(const CancelLevel& level) {
+    return std::make_exception_ptr(level.message ? CancelledError(*level.message) : CancelledError());
+}
+
+}  // namespace
+
 TaskBase::TaskBase(LoopCore& core, PromiseBase& root, std::source_location spawn_site)
     : FutureBase(core, FutureKind::task),
       root_(&root),
@@ -37,15 +45,15 @@ void TaskBase::start() {
 }
 
 void TaskBase::step() noexcept {
-    TaskBase* const outer = std::exchange(thread_state.task, this);
-    if (!started_ && bottom_.pending) {
-        thread_state.task = outer;
-        std::exchange(root_, nullptr)->handle().destroy();
-        end(FutureStatus::cancelled,
-            std::make_exception_ptr(bottom_.message ? CancelledError(*bottom_.message) : CancelledError()));
-        return;
+    if (!started_) {
+        if (bottom_.pending) {
+            std::exchange(root_, nullptr)->handle().destroy();
+            end(FutureStatus::cancelled, cancelled_error(bottom_));
+            return;
+        }
+        started_ = true;
     }
-    started_ = true;
+    TaskBase* const outer = std::exchange(thread_state.task, this);
     std::coroutine_handle<> next = leaf_frame_->handle();
     do {
         // What runs now is the innermost coroutine, also for who looks at the task meanwhile.
@@ -59,13 +67,14 @@ void TaskBase::step() noexcept {
 }
 
 void TaskBase::settle() noexcept {
-    std::exception_ptr exception = take_in_flight();
+    std::exception_ptr exception;
     auto status = FutureStatus::finished;
-    if (exception != nullptr) {
+    if (thread_state.in_flight) {
+        exception = take_in_flight();
         status = is_cancellation(exception) ? FutureStatus::cancelled : FutureStatus::failed;
     } else if (bottom_.pending && !bottom_.deferred) {
         status = FutureStatus::cancelled;  // it cancelled itself and then ended: the value is dropped
-        exception = std::make_exception_ptr(bottom_.message ? CancelledError(*bottom_.message) : CancelledError());
+        exception = cancelled_error(bottom_);
     } else {
         try {
             collect();
@@ -79,7 +88,9 @@ void TaskBase::settle() noexcept {
 }
 
 void TaskBase::end(FutureStatus status, std::exception_ptr exception) noexcept {
-    if (is_base_error(exception) && core_->escaping == nullptr) core_->escaping = exception;
+    if (status == FutureStatus::failed && is_base_error(exception) && core_->escaping == nullptr) {
+        core_->escaping = exception;
+    }
     if (prev_ != nullptr) prev_->next_ = next_;
     if (next_ != nullptr) next_->prev_ = prev_;
     if (core_->tasks == this) core_->tasks = next_;

@@ -66,8 +66,8 @@ private:
         if (promise_ != nullptr) detail::destroy_coroutine(*promise_);
     }
     void require_fresh() const {
-        if (promise_ == nullptr) throw RuntimeError("this coroutine object is empty: it was moved from or given away");
-        if (promise_->started()) throw RuntimeError("this coroutine was already awaited: a coroutine runs only once");
+        if (promise_ == nullptr || promise_->started()) [[unlikely]]
+            detail::throw_not_fresh(promise_);
     }
 
     detail::Promise<T>* promise_;

@@ -40,7 +40,7 @@ public:
 
 private:
     TaskBase* task_;
-    CancelLevel level_;
+    MaskLevel level_;
 };
 
 /// A body is a coroutine function that takes a scope, or a coroutine itself.

@@ -32,12 +32,16 @@ protected:
         if (node_.linked()) future_->remove_waiter(node_);
     }
     /// After the resume: throws the cancellation, or what the future failed with.
-    void settle();
+    void settle() {
+        if (future_->status() != FutureStatus::finished || cancelled()) [[unlikely]]
+            throw_outcome();
+    }
 
     Ref<FutureBase> future_;
 
 private:
     void require_awaitable() const;
+    void throw_outcome();
 
     DoneNode node_;
 };

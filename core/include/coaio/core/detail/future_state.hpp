@@ -78,10 +78,17 @@ public:
     void mark_retrieved() noexcept { retrieved_ = true; }
     [[nodiscard]] bool has_value() const noexcept { return status_ == FutureStatus::finished && !taken_; }
     /// The value is about to be moved out; throws `InvalidStateError` when it was before.
-    void mark_taken();
-    void require_value() const;
+    void mark_taken() {
+        require_value();
+        taken_ = true;
+    }
+    void require_value() const {
+        if (taken_) [[unlikely]]
+            throw_taken();
+    }
 
 protected:
+    [[noreturn]] static void throw_taken();
     void dispose() noexcept;
     [[nodiscard]] virtual std::string subject() const;
 
@@ -138,7 +145,7 @@ public:
     [[nodiscard]] void* slot_address() noexcept final { return &slot_; }
 
 private:
-    Slot<T> slot_;
+    [[no_unique_address]] Slot<T> slot_;
 };
 
 }  // namespace coaio::detail

@@ -156,6 +156,7 @@ template <bool Exceptions, class R>
     using State = GatherVector<Exceptions, Awaited<A>, move>;
     const Ref<FutureBase> state(new State(require_core()));
     std::vector<Ref<FutureBase>> children;
+    if constexpr (std::ranges::sized_range<R>) children.reserve(std::ranges::size(awaitables));
     for (auto&& each : awaitables) {
         if constexpr (move || IsCoro<A>::value) {
             children.push_back(ensure_future(std::move(each), where).state());

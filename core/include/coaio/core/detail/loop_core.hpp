@@ -51,8 +51,14 @@ struct LoopCore {
     void report(std::string message, std::exception_ptr exception, const FutureBase* future = nullptr) noexcept;
 };
 
+[[noreturn]] void throw_no_running_loop();
+
 /// The running loop's core; throws `RuntimeError` when none runs in this thread.
-[[nodiscard]] LoopCore& require_core();
+[[nodiscard]] inline LoopCore& require_core() {
+    if (thread_state.core == nullptr) [[unlikely]]
+        throw_no_running_loop();
+    return *thread_state.core;
+}
 
 /// True when the exception is a `CancelledError`; without throwing it.
 [[nodiscard]] bool is_cancellation(const std::exception_ptr& exception) noexcept;

@@ -59,8 +59,8 @@ struct PromiseBase {
     void unhandled_exception() noexcept;
 };
 
-/// The exception that came out of the coroutine just awaited is on its way in the current task: throw it here.
-[[nodiscard]] bool has_exception_in_flight() noexcept;
+/// An exception came out of the coroutine just awaited: it is to be thrown here.
+[[nodiscard]] inline bool has_exception_in_flight() noexcept { return thread_state.in_flight; }
 [[noreturn]] void rethrow_in_flight();
 
 template <class T>
@@ -97,7 +97,17 @@ struct ValuePromise<void> : PromiseBase {
     [[no_unique_address]] Slot<void> slot;
 };
 
-/// Drops a coroutine that is not running. One that was never awaited is reported in debug mode.
-void destroy_coroutine(PromiseBase& promise) noexcept;
+/// Throws the `RuntimeError` of a coroutine that cannot be run (again): null, moved from or given away.
+[[noreturn]] void throw_not_fresh(const PromiseBase* promise);
+
+/// Reports a coroutine that was never awaited, in debug mode.
+void report_never_awaited(const PromiseBase& promise) noexcept;
+
+/// Drops a coroutine that is not running.
+inline void destroy_coroutine(PromiseBase& promise) noexcept {
+    if (!promise.started()) [[unlikely]]
+        report_never_awaited(promise);
+    promise.handle().destroy();
+}
 
 }  // namespace coaio::detail

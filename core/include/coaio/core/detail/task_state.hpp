@@ -19,13 +19,17 @@ class ContextNode;
 /// level on top: requests to the levels below stay pending until it is left, while the deadlines and groups that were
 /// opened inside it, which keep the level they were opened on, still reach the code they belong to.
 struct CancelLevel {
-    CancelLevel* below = nullptr;
     std::unique_ptr<std::string> message;
     std::uint32_t requests = 0;
     /// Asked for and not yet thrown: thrown at the next real suspension.
     bool pending = false;
     /// It came while a masked stretch held it off. If the task then ends without suspending again, its result stands.
     bool deferred = false;
+};
+
+/// The level of a masked stretch.
+struct MaskLevel : CancelLevel {
+    CancelLevel* below = nullptr;
 };
 
 /// A coroutine scheduled on a loop; everything of a task but its value. The loop holds a reference until it is done.
@@ -78,15 +82,20 @@ public:
     [[nodiscard]] CancelLevel& bottom_level() noexcept { return bottom_; }
     [[nodiscard]] CancelLevel& level() noexcept { return *level_; }
     [[nodiscard]] std::uint32_t bottom_requests() const noexcept { return bottom_.requests; }
-    void push_level(CancelLevel& level) noexcept {
+    void push_level(MaskLevel& level) noexcept {
         level.below = level_;
         level_ = &level;
     }
-    void pop_level() noexcept { level_ = level_->below; }
+    void pop_level() noexcept { level_ = static_cast<MaskLevel*>(level_)->below; }
 
-    void put_in_flight(std::exception_ptr exception) noexcept { exception_ = std::move(exception); }
-    [[nodiscard]] bool in_flight() const noexcept { return exception_ != nullptr; }
-    [[nodiscard]] std::exception_ptr take_in_flight() noexcept { return std::exchange(exception_, nullptr); }
+    void put_in_flight(std::exception_ptr exception) noexcept {
+        exception_ = std::move(exception);
+        thread_state.in_flight = true;
+    }
+    [[nodiscard]] std::exception_ptr take_in_flight() noexcept {
+        thread_state.in_flight = false;
+        return std::exchange(exception_, nullptr);
+    }
 
     /// The loop closes: drops the coroutine where it hangs, and reports it.
     void abandon() noexcept;
@@ -123,7 +132,10 @@ private:
     Suspension* leaf_ = nullptr;
     PromiseBase* leaf_frame_;
     CancelLevel* level_ = &bottom_;
-    CancelLevel bottom_;
+    // The flags lie in what would else be padding.
+    [[no_unique_address]] CancelLevel bottom_;
+    bool started_ = false;
+    bool struck_ = false;  // woken by a cancellation that has not been thrown yet
     TaskBase* prev_ = nullptr;
     TaskBase* next_ = nullptr;
     std::source_location spawn_site_;
@@ -133,8 +145,6 @@ private:
     std::uint64_t id_;
     std::unique_ptr<std::string> name_;
     ContextNode* context_ = nullptr;
-    bool started_ = false;
-    bool struck_ = false;  // woken by a cancellation that has not been thrown yet
 };
 
 template <class T>

@@ -21,6 +21,8 @@ struct ThreadState {
     TaskBase* task = nullptr;
     /// The core of the running loop, null when none runs.
     LoopCore* core = nullptr;
+    /// The coroutine that ran last ended with an exception, which its task holds for whoever awaits it.
+    bool in_flight = false;
 };
 
 extern constinit thread_local ThreadState thread_state;

@@ -34,17 +34,20 @@ private:
     Place place_ : 2 = Place::nowhere;
 };
 
-/// A 4-ary heap of deadlines in nanoseconds; every timer knows its place, so that any of them leaves in O(log n).
+/// A 4-ary heap of deadlines in nanoseconds; every timer knows its place. Most deadlines are taken back before they are
+/// due, so that leaves but a hole, in constant time; holes go when they come to the front, or all together when they
+/// are more than the timers.
 class TimerHeap {
 public:
     void insert(std::int64_t when, Timer& timer);
     void remove(Timer& timer) noexcept;
-    /// Takes out the earliest timer.
+    /// Takes out the earliest timer; there is one.
     Timer& pop() noexcept;
 
-    [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
-    [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
-    [[nodiscard]] std::int64_t earliest() const noexcept {
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] std::size_t size() const noexcept { return heap_.size() - holes_; }
+    [[nodiscard]] std::int64_t earliest() noexcept {
+        drop_front_holes();
         return heap_.empty() ? std::numeric_limits<std::int64_t>::max() : heap_.front().when;
     }
     [[nodiscard]] std::int64_t when(const Timer& timer) const noexcept { return heap_[timer.index_].when; }
@@ -52,14 +55,22 @@ public:
 private:
     struct Node {
         std::int64_t when;
-        Timer* timer;
+        Timer* timer;  // null: a hole
     };
     [[nodiscard]] static bool before(const Node& a, const Node& b) noexcept;
+    [[nodiscard]] static bool armed_before(const Node& a, const Node& b) noexcept;
+    [[nodiscard]] std::size_t least_child(std::size_t first) const noexcept;
     void place(std::size_t index, Node node) noexcept;
     void sift_up(std::size_t index, Node node) noexcept;
     void sift_down(std::size_t index, Node node) noexcept;
+    void drop_front() noexcept;
+    void drop_front_holes() noexcept {
+        for (; !heap_.empty() && heap_.front().timer == nullptr; --holes_) drop_front();
+    }
+    void drop_holes() noexcept;
 
     std::vector<Node> heap_;
+    std::size_t holes_ = 0;
     std::uint32_t next_order_ = 0;
 };
 
