@@ -83,6 +83,20 @@ function(coaio_program name)
     target_compile_features(${name} PRIVATE cxx_std_20)
 endfunction()
 
+# coaio_app_parts(name SOURCES … [NEEDS module…] [LINKS target…]): the library coaio-name-parts, of what is part of more
+# than one app.
+function(coaio_app_parts name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;NEEDS;LINKS")
+    coaio_reject_unknown(coaio_app_parts "${arg_UNPARSED_ARGUMENTS}")
+    set(parts coaio-${name}-parts)
+    list(TRANSFORM arg_NEEDS PREPEND coaio::)
+    add_library(${parts} STATIC ${arg_SOURCES})
+    set_target_properties(${parts} PROPERTIES CXX_EXTENSIONS OFF)
+    target_compile_features(${parts} PUBLIC cxx_std_20)
+    target_include_directories(${parts} PUBLIC ${PROJECT_SOURCE_DIR}/apps)
+    target_link_libraries(${parts} PUBLIC ${arg_NEEDS} ${arg_LINKS} PRIVATE coaio_flags)
+endfunction()
+
 # coaio_app(name MAIN main.cpp [SOURCES …] [NEEDS module…] [LINKS target…]): the program coaio-name, installed; all of
 # it but MAIN is the library coaio-name-parts, so that tests can link the parts. Files of the app are included as
 # "folder/file.hpp", with apps/ as the root.
@@ -91,14 +105,8 @@ function(coaio_app name)
     coaio_reject_unknown(coaio_app "${arg_UNPARSED_ARGUMENTS}")
     set(parts "")
     if(arg_SOURCES)
+        coaio_app_parts(${name} SOURCES ${arg_SOURCES} NEEDS ${arg_NEEDS} LINKS ${arg_LINKS})
         set(parts coaio-${name}-parts)
-        set(needs ${arg_NEEDS})
-        list(TRANSFORM needs PREPEND coaio::)
-        add_library(${parts} STATIC ${arg_SOURCES})
-        set_target_properties(${parts} PROPERTIES CXX_EXTENSIONS OFF)
-        target_compile_features(${parts} PUBLIC cxx_std_20)
-        target_include_directories(${parts} PUBLIC ${PROJECT_SOURCE_DIR}/apps)
-        target_link_libraries(${parts} PUBLIC ${needs} ${arg_LINKS} PRIVATE coaio_flags)
     endif()
     coaio_program(coaio-${name} SOURCES ${arg_MAIN} NEEDS ${arg_NEEDS} LINKS ${parts} ${arg_LINKS})
     target_include_directories(coaio-${name} PRIVATE ${PROJECT_SOURCE_DIR}/apps)

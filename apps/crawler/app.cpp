@@ -17,7 +17,6 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/task_group.hpp>
 
-#include "crawler/crawler.hpp"
 #include "crawler/report.hpp"
 #include "crawler/summary.hpp"
 
@@ -117,11 +116,13 @@ std::string trouble_of(const std::exception_ptr& error) {
 }
 
 /// Gives what was in the way of a whole crawl, if anything.
-coaio::Coro<std::string> crawl_to_the_end(Crawler& crawler, Screen& screen) {
+coaio::Coro<std::string> crawl_to_the_end(Crawler& crawler, Screen& screen, const RunCrawler& run) {
     Signals signals(screen);
     std::string trouble;
+    const auto say = [&screen](const std::string& text) { screen.line(text); };
+    auto work = run ? run(crawler, say) : crawler.run();
     // From here to the await nothing may throw: the crawler would be gone before its task.
-    auto crawling = coaio::create_task(crawler.run(), {.name = "crawl"});
+    auto crawling = coaio::create_task(std::move(work), {.name = "crawl"});
     signals.will_end(crawling);
     try {
         co_await crawling;
@@ -149,14 +150,14 @@ std::string write_reports(const Crawler& crawler, const Summary& summary) {
 
 }  // namespace
 
-coaio::Coro<int> crawl_sites(Options options, Fetcher& fetcher, Output output, Store* store) {
+coaio::Coro<int> crawl_sites(Options options, Fetcher& fetcher, Output output, Store* store, RunCrawler run) {
     Crawler crawler(std::move(options), fetcher, store);
     Screen screen(output);
     std::string trouble;
     auto body = [&](coaio::TaskGroup& group) -> coaio::Coro<> {
         if (crawler.options().verbose) group.create_task(show_pages(crawler.finished(), crawler, screen));
         if (!crawler.options().quiet) group.create_task(show_progress(crawler, screen));
-        trouble = co_await crawl_to_the_end(crawler, screen);
+        trouble = co_await crawl_to_the_end(crawler, screen, run);
         if (crawler.options().verbose) co_await coaio::sleep(0ns);  // the last lines
         group.cancel();
     };

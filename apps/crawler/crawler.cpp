@@ -28,6 +28,11 @@ Store::~Store() = default;
 
 coaio::Coro<bool> Store::recall(FinishedPage& /*page*/) { co_return false; }
 
+coaio::Coro<> Store::recover(std::exception_ptr failure) {
+    std::rethrow_exception(failure);
+    co_return;
+}
+
 double random_fraction() {
     constexpr int bits_of_a_double = 53;
     return static_cast<double>(coaio::get_running_loop().random() >> (64 - bits_of_a_double)) /
@@ -108,12 +113,14 @@ coaio::Coro<> Crawler::wait_for_change(std::optional<TimePoint> until) {
 coaio::Coro<> Crawler::visit(coaio::TaskGroup& group, PageId id, coaio::SemaphoreGuard slot) {
     const coaio::SemaphoreGuard held = std::move(slot);
     const auto& page = frontier_.page(id);
-    if (store_ != nullptr) {
+    const auto* const rules = options_.ignore_robots ? nullptr : robots_.find(page.host, loop_now());
+    // A page that is known needs no leave of its site. But sitemaps are kept nowhere: they are read again, and first.
+    const bool first_of_site = !options_.ignore_robots && rules == nullptr && has_unread_sitemaps(page.host);
+    if (store_ != nullptr && !first_of_site) {
         const auto known = co_await recall(id);
         if (known) co_return;
     }
     if (!options_.ignore_robots) {
-        const auto* const rules = robots_.find(page.host, loop_now());
         if (rules == nullptr) {
             // The page's turn goes to robots.txt; when it is taken again, that says how soon.
             const auto how = co_await learn_robots(group, page.host);

@@ -71,11 +71,12 @@ private:
     coaio::Coro<> collect_links(const coaio::http::Url& url, Document document, FinishedPage& finished);
     coaio::Coro<> commit(FinishedPage& finished, Ended how);
     coaio::Coro<bool> recall(PageId id);
-    coaio::Coro<> enter(FinishedPage& finished, Ended how);
+    coaio::Coro<> enter(FinishedPage& finished, std::optional<Ended> how);
     coaio::Coro<Attempt> attempt(coaio::http::Url url, FetchOptions options);
 
     coaio::Coro<Ended> learn_robots(coaio::TaskGroup& group, std::string origin);
     coaio::Coro<Attempt> fetch_robots(std::string origin);
+    [[nodiscard]] bool has_unread_sitemaps(const std::string& origin) const;
     void read_sitemaps_of(coaio::TaskGroup& group, const std::string& origin);
     coaio::Coro<> read_sitemaps(std::string origin, std::vector<std::string> named);
     coaio::Coro<std::string> fetch_sitemap(coaio::http::Url url);

@@ -2,6 +2,8 @@
 #include "crawler/crawler.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -107,28 +109,49 @@ coaio::Coro<> Crawler::collect_links(const coaio::http::Url& url, Document docum
 // The page, its links and its new state belong together: neither the store's commit nor what follows from it in memory
 // is left half done by a cancellation.
 coaio::Coro<> Crawler::commit(FinishedPage& finished, Ended how) {
-    auto body = [this, &finished, how](coaio::Scope&) -> coaio::Coro<> {
+    bool committed = false;
+    const auto body = [&](coaio::Scope&) -> coaio::Coro<> {
         if (store_ != nullptr) co_await store_->commit(finished);
+        committed = true;
         co_await enter(finished, how);
     };
-    co_await coaio::masked(body, {.deadline = commit_deadline});
+    while (!committed) {
+        std::exception_ptr failure;
+        try {
+            co_await coaio::masked(body, {.deadline = commit_deadline});
+        } catch (const std::exception&) {
+            if (committed) throw;
+            failure = std::current_exception();
+        }
+        if (failure) co_await store_->recover(failure);
+    }
 }
 
-// What was committed by an earlier run is entered as if it had been fetched now.
+// What was committed by an earlier run is entered without a request, so it costs the next one no delay.
 coaio::Coro<bool> Crawler::recall(PageId id) {
     FinishedPage finished;
-    finished.id = id;
-    finished.page = &frontier_.page(id);
-    const auto known = co_await store_->recall(finished);
+    bool known = false;
+    for (bool asked = false; !asked;) {
+        finished = FinishedPage();
+        finished.id = id;
+        finished.page = &frontier_.page(id);
+        std::exception_ptr failure;
+        try {
+            known = co_await store_->recall(finished);
+            asked = true;
+        } catch (const std::exception&) {
+            failure = std::current_exception();
+        }
+        if (failure) co_await store_->recover(failure);
+    }
     if (!known) co_return false;
-    Ended how;
-    how.status = 200;
-    auto body = [this, &finished, how](coaio::Scope&) -> coaio::Coro<> { return enter(finished, how); };
+    const auto body = [&](coaio::Scope&) { return enter(finished, std::nullopt); };
     co_await coaio::masked(body, {.deadline = commit_deadline});
     co_return true;
 }
 
-coaio::Coro<> Crawler::enter(FinishedPage& finished, Ended how) {
+// `how` is what the fetch tells about the host; nothing where there was none.
+coaio::Coro<> Crawler::enter(FinishedPage& finished, std::optional<Ended> how) {
     std::size_t count = 0;
     for (const auto& found : finished.links) {
         if (++count % links_a_turn == 0) co_await coaio::sleep(coaio::Duration::zero());
@@ -137,8 +160,10 @@ coaio::Coro<> Crawler::enter(FinishedPage& finished, Ended how) {
     }
     if (finished.state == PageState::disallowed) {
         frontier_.disallow(finished.id);
+    } else if (how) {
+        frontier_.finish(finished.id, finished.result, *how, loop_now());
     } else {
-        frontier_.finish(finished.id, finished.result, how, loop_now());
+        frontier_.recall(finished.id, finished.result);
     }
     if (finished_ != nullptr) finished_->put_nowait(finished.id);
     changed_.set();

@@ -97,9 +97,14 @@ coaio::Coro<Crawler::Attempt> Crawler::fetch_robots(std::string origin) {
     }
 }
 
+bool Crawler::has_unread_sitemaps(const std::string& origin) const {
+    return options_.sitemaps && sitemap_origins_.count(origin) == 0 &&
+           frontier_.is_inside(coaio::http::Url::parse(origin));
+}
+
 void Crawler::read_sitemaps_of(coaio::TaskGroup& group, const std::string& origin) {
-    const auto url = coaio::http::Url::parse(origin);
-    if (!options_.sitemaps || !frontier_.is_inside(url) || !sitemap_origins_.insert(origin).second) return;
+    if (!has_unread_sitemaps(origin)) return;
+    sitemap_origins_.insert(origin);
     std::vector<std::string> named;
     const auto* const rules = robots_.find(origin, loop_now());
     if (rules != nullptr) named = rules->sitemaps();

@@ -174,6 +174,16 @@ void Frontier::leave_running(PageId id, const Ended& how, TimePoint now) {
 }
 
 void Frontier::finish(PageId id, const Fetched& result, const Ended& how, TimePoint now) {
+    take_down(id, result);
+    leave_running(id, how, now);
+}
+
+void Frontier::recall(PageId id, const Fetched& result) {
+    take_down(id, result);
+    withdraw(id);
+}
+
+void Frontier::take_down(PageId id, const Fetched& result) {
     auto& page = pages_[id];
     page.state = result.status == 0 ? PageState::failed : PageState::done;
     page.status = static_cast<std::uint16_t>(result.status);
@@ -194,7 +204,6 @@ void Frontier::finish(PageId id, const Fetched& result, const Ended& how, TimePo
         std::erase_if(uses->second, [&](const auto& use) { return has_fragment(page, use.first); });
         if (uses->second.empty()) fragment_uses_.erase(uses);
     }
-    leave_running(id, how, now);
 }
 
 void Frontier::put_back(PageId id, const Ended& how, TimePoint when, TimePoint now) {
@@ -207,8 +216,12 @@ void Frontier::put_back(PageId id, const Ended& how, TimePoint when, TimePoint n
 }
 
 void Frontier::disallow(PageId id) {
-    const auto& host = pages_[id].host;
     pages_[id].state = PageState::disallowed;
+    withdraw(id);
+}
+
+void Frontier::withdraw(PageId id) {
+    const auto& host = pages_[id].host;
     --running_;
     manners_.withdrawn(host);
     wake(host);

@@ -54,6 +54,8 @@ public:
 
     /// The end of a fetch. `how` is what it tells about its host.
     void finish(PageId id, const Fetched& result, const Ended& how, TimePoint now);
+    /// How a fetch of an earlier run ended: the page that is running was not asked for now. It costs the host no delay.
+    void recall(PageId id, const Fetched& result);
     /// To be tried again, not before `when`.
     void put_back(PageId id, const Ended& how, TimePoint when, TimePoint now);
     /// robots.txt forbids it. For a page that is running.
@@ -105,6 +107,8 @@ private:
     void enqueue(PageId id);
     void wake(const std::string& host);
     void wake_due(TimePoint now);
+    void take_down(PageId id, const Fetched& result);
+    void withdraw(PageId id);
     void leave_running(PageId id, const Ended& how, TimePoint now);
     void note_fragment(PageId id, std::string_view fragment, Referrer referrer);
     [[nodiscard]] bool has_fragment(const Page& page, std::string_view fragment) const;

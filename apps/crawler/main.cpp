@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <coaio/core/error.hpp>
 #include <coaio/core/run.hpp>
 #include <coaio/core/version.hpp>
 #include <coaio/http/client.hpp>
@@ -14,6 +15,9 @@
 #include "crawler/app.hpp"
 #include "crawler/http_fetcher.hpp"
 #include "crawler/options.hpp"
+#ifdef COAIO_CRAWL_KEEPS
+#include "store/kept_crawl.hpp"
+#endif
 
 namespace {
 
@@ -29,6 +33,13 @@ crawl::Output streams() {
 
 coaio::Coro<int> amain(crawl::Options options) {
     crawl::HttpFetcher fetcher{coaio::http::Client(crawl::client_options(options))};
+    if (!options.database_url.empty()) {
+#ifdef COAIO_CRAWL_KEEPS
+        co_return co_await store::crawl_and_keep(std::move(options), fetcher, streams(), {});
+#else
+        throw coaio::Error("this program was built without Postgres: leave out --database-url, or build it with db");
+#endif
+    }
     co_return co_await crawl::crawl_sites(std::move(options), fetcher, streams());
 }
 

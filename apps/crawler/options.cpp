@@ -107,6 +107,19 @@ void declare_output(CLI::App& app, Options& options) {
     app.add_flag("-v,--verbose", options.verbose, "A line for every page")->group(group)->excludes(quiet);
 }
 
+void declare_database(CLI::App& app, Options& options) {
+    const std::string group = "Database";
+    auto* url =
+        app.add_option("--database-url", options.database_url,
+                       "Keep the crawl in this Postgres database, such as postgresql://user@host/name; after an "
+                       "interruption the same command goes on. A password is better kept in the environment or "
+                       "in ~/.pgpass");
+    url->group(group);
+    app.add_flag("--new-crawl", options.new_crawl, "Begin anew, even where a crawl of the database could go on")
+        ->group(group)
+        ->needs(url);
+}
+
 std::string wrong_with(const Options& options) {
     if (options.urls.empty()) return "no URL is given; say where to begin, such as: coaio-crawl https://example.com/";
     for (const auto& text : options.urls) {
@@ -147,6 +160,7 @@ ParsedOptions parse_options(int argc, const char* const* argv, const std::string
     declare_scope(app, options, raw);
     declare_manners(app, options, raw);
     declare_output(app, options);
+    declare_database(app, options);
     for (auto* option : app.get_options()) {
         if (option->get_lnames().empty()) continue;
         const auto& flag = option->get_lnames().front();

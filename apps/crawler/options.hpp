@@ -33,6 +33,8 @@ struct Options {
     std::vector<std::string> reports;  // files; the format is in the name
     bool quiet = false;
     bool verbose = false;
+    std::string database_url;  // a Postgres connection string, which may hold a password; empty: all in memory
+    bool new_crawl = false;
 };
 
 /// What parsing came to: options, or a text and an exit code.

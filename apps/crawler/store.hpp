@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -45,14 +46,20 @@ public:
     /// Gives what is known of a page from an earlier run of the same crawl, which is then not fetched again; false where
     /// nothing is. `page` comes with its id and address.
     ///
-    /// Errors: end the crawl.
+    /// Errors: see `recover`.
     [[nodiscard]] virtual coaio::Coro<bool> recall(FinishedPage& page);
+
+    /// `commit` or `recall` failed: returns when it is to be called again with the same page, which may have been
+    /// committed nevertheless. As it stands it throws the failure, which ends the crawl.
+    ///
+    /// Cancellation: is not masked.
+    [[nodiscard]] virtual coaio::Coro<> recover(std::exception_ptr failure);
 
     /// Makes the page, its links and its new state durable, all together or not at all. The crawl goes on from the page
     /// only afterwards: one whose commit was not reached is fetched again.
     ///
     /// Called once a page, for several pages at the same time.
-    /// Errors: end the crawl. Cancellation: is masked, for at most `commit_deadline`.
+    /// Errors: see `recover`. Cancellation: is masked, for at most `commit_deadline`.
     [[nodiscard]] virtual coaio::Coro<> commit(const FinishedPage& page) = 0;
 };
 

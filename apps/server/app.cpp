@@ -20,7 +20,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/dashboard.hpp"
-#include "server/schema.hpp"
+#include "store/schema.hpp"
 
 namespace server {
 namespace {
@@ -165,7 +165,7 @@ void add_health_routes(coaio::http::Router& app, const coaio::db::Pool& pool, Sh
 }
 
 coaio::Coro<coaio::http::Router> build_app(Shared& shared) {
-    auto options = pool_options(shared.pool_size);
+    auto options = store::pool_options(shared.pool_size, "coaio-server");
     options.acquire_timeout(longest_wait);
     const auto pool = co_await coaio::db::Pool::connect(shared.database, options);
     const auto metrics = shared.metrics.add_worker();

@@ -19,7 +19,8 @@
 
 #include "crawler/crawler.hpp"
 #include "server/app.hpp"
-#include "server/page_store.hpp"
+#include "store/crawls.hpp"
+#include "store/page_store.hpp"
 
 namespace server {
 
@@ -46,21 +47,13 @@ private:
         coaio::Task<> task;
         bool cancel_requested = false;
     };
-    struct Work {
-        std::int64_t id = 0;
-        std::vector<std::string> urls;
-        std::string settings;
-        bool resumed = false;
-    };
 
     coaio::Coro<> hold_session(coaio::TaskGroup& group);
     coaio::Coro<> look(coaio::TaskGroup& group, const coaio::db::Connection& session);
-    coaio::Coro<std::optional<Work>> claim(std::int64_t id, const coaio::db::Connection& session);
-    coaio::Coro<> run_crawl(Work work);
-    coaio::Coro<> crawl_to_the_end(const Work& work);
-    coaio::Coro<> note_progress(std::int64_t id, const crawl::Crawler& crawler, const PageStore& store);
-    coaio::Coro<> save_progress(std::int64_t id, const crawl::Crawler& crawler, const PageStore& store);
-    coaio::Coro<> finish(std::int64_t id, std::string state, std::string error);
+    coaio::Coro<std::optional<store::Work>> claim(std::int64_t id, const coaio::db::Connection& session);
+    coaio::Coro<> run_crawl(store::Work work);
+    coaio::Coro<> crawl_to_the_end(const store::Work& work);
+    coaio::Coro<> note_progress(std::int64_t id, const crawl::Crawler& crawler, const store::PageStore& pages);
 
     Shared* shared_;
     std::size_t most_;

@@ -29,7 +29,7 @@
 #include "server/app.hpp"
 #include "server/crawl_runner.hpp"
 #include "server/embedded_postgres.hpp"
-#include "server/schema.hpp"
+#include "store/schema.hpp"
 
 namespace server {
 namespace {
@@ -143,8 +143,8 @@ coaio::Coro<> serve(const Options& options, Shared& shared, Signals& signals, Lo
 }
 
 coaio::Coro<> prepare_database(const std::string& database) {
-    const auto pool = co_await coaio::db::Pool::connect(database, pool_options(1));
-    co_await create_schema(pool);
+    const auto pool = co_await coaio::db::Pool::connect(database, store::pool_options(1, "coaio-server"));
+    co_await store::create_schema(pool);
     co_await pool.close();
 }
 

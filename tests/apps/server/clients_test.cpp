@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-#include "server/schema.hpp"
+#include "store/schema.hpp"
 #include "support.hpp"
 
 using namespace std::chrono_literals;
@@ -81,8 +81,8 @@ coaio::Coro<> hang_up_on_the_server() {
     shared.database = database.conninfo();
     shared.ready = true;
     {
-        const coaio::db::Pool pool(shared.database, server::pool_options(1));
-        co_await server::create_schema(pool);
+        const coaio::db::Pool pool(shared.database, store::pool_options(1, "coaio-server"));
+        co_await store::create_schema(pool);
         co_await pool.close();
     }
     coaio::http::Server app([&shared](coaio::Scope&) { return server::build_app(shared); }, {.port = 0});

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
-#include "server/schema.hpp"
+#include "store/schema.hpp"
 
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <coaio/core/error.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/db/transaction.hpp>
 
-namespace server {
+namespace store {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int version = 1;
+constexpr int version = 2;
 
 // An address may be longer than what an index takes, so its hash stands for it.
 constexpr std::string_view statements[] = {
@@ -84,6 +85,9 @@ constexpr std::string_view statements[] = {
 
     "create index if not exists links_target on links (crawl_id, md5(target))",
     "create index if not exists links_fragments on links (crawl_id) where fragment <> ''",
+
+    // Version 2: who runs a crawl, a coaio-server, or the one coaio-crawl that has it.
+    "alter table crawls add column if not exists run_by text not null default 'server'",
 };
 
 coaio::Coro<bool> try_to_create(coaio::db::Transaction& transaction) {
@@ -95,7 +99,7 @@ coaio::Coro<bool> try_to_create(coaio::db::Transaction& transaction) {
         const auto found =
             co_await transaction.query_value<std::optional<int>>("select max(version) from schema_version");
         if (found && *found > version) {
-            throw coaio::Error("the database was set up by a newer coaio-server (schema " + std::to_string(*found) +
+            throw coaio::Error("the database was set up by a newer coaio (schema " + std::to_string(*found) +
                                ", this one knows " + std::to_string(version) + "); use that, or another database");
         }
         if (found && *found == version) co_return true;
@@ -110,11 +114,11 @@ coaio::Coro<bool> try_to_create(coaio::db::Transaction& transaction) {
 
 }  // namespace
 
-coaio::db::PoolOptions pool_options(std::size_t max_size) {
+coaio::db::PoolOptions pool_options(std::size_t max_size, std::string program) {
     coaio::db::PoolOptions options;
     options.max_size(max_size)
         .setting("search_path", "coaio, public")
-        .setting("application_name", "coaio-server")
+        .setting("application_name", std::move(program))
         .setting("timezone", "UTC")
         .on_notice([](const coaio::db::ErrorFields&) {});
     return options;
@@ -128,4 +132,4 @@ coaio::Coro<> create_schema(coaio::db::Pool pool) {
     }
 }
 
-}  // namespace server
+}  // namespace store

@@ -2,14 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 #include <coaio/db/pool.hpp>
 
 #include "crawler/store.hpp"
-#include "server/metrics.hpp"
 
-namespace server {
+namespace store {
 
 /// What a crawl has come to so far.
 struct CrawlCounts {
@@ -20,11 +20,11 @@ struct CrawlCounts {
 };
 
 /// Keeps the finished pages of one crawl in the database, each with its links and its state in one transaction.
-class PageStore final : public crawl::Store {
+class PageStore : public crawl::Store {
 public:
-    /// `resumed`: the crawl has run before, and may have pages.
-    PageStore(coaio::db::Pool pool, std::int64_t crawl, bool resumed, Metrics& metrics)
-        : pool_(std::move(pool)), crawl_(crawl), resumed_(resumed), metrics_(&metrics) {}
+    /// `resumed`: the crawl has run before, and may have pages. `on_commit` is called for every page committed.
+    PageStore(coaio::db::Pool pool, std::int64_t crawl, bool resumed, std::function<void()> on_commit = {})
+        : pool_(std::move(pool)), crawl_(crawl), resumed_(resumed), on_commit_(std::move(on_commit)) {}
 
     [[nodiscard]] coaio::Coro<bool> recall(crawl::FinishedPage& page) override;
     [[nodiscard]] coaio::Coro<> commit(const crawl::FinishedPage& page) override;
@@ -38,8 +38,8 @@ private:
     coaio::db::Pool pool_;
     std::int64_t crawl_;
     bool resumed_;
-    Metrics* metrics_;
+    std::function<void()> on_commit_;
     CrawlCounts counts_;
 };
 
-}  // namespace server
+}  // namespace store

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "server/page_store.hpp"
+#include "store/page_store.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -17,7 +17,7 @@
 
 #include "crawler/summary.hpp"
 
-namespace server {
+namespace store {
 namespace {
 
 // A tsvector ends at 1 MiB, and a text of this size stays below that whatever its words are.
@@ -170,7 +170,7 @@ coaio::Coro<> PageStore::commit(const crawl::FinishedPage& page) {
     };
     co_await pool_.transaction(body);
     count(page.state, page.result.size);
-    metrics_->page_committed();
+    if (on_commit_) on_commit_();
 }
 
 void PageStore::count(crawl::PageState state, std::uint64_t size) {
@@ -180,4 +180,4 @@ void PageStore::count(crawl::PageState state, std::uint64_t size) {
     counts_.bytes += static_cast<std::int64_t>(size);
 }
 
-}  // namespace server
+}  // namespace store

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT
+#include "store/kept_crawl.hpp"
+
+#include <ostream>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <coaio/core/error.hpp>
+#include <coaio/core/mask.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task_group.hpp>
+#include <coaio/core/timeout.hpp>
+#include <coaio/db/array.hpp>
+#include <coaio/db/transaction.hpp>
+#include <coaio/db/values.hpp>
+
+#include "crawler/summary.hpp"
+#include "store/crawls.hpp"
+#include "store/schema.hpp"
+#include "store/settings.hpp"
+
+namespace store {
+namespace {
+
+using namespace std::chrono_literals;
+using coaio::db::Connection;
+
+constexpr std::string_view program = "coaio-crawl";
+constexpr auto note_every = 500ms;
+constexpr auto note_deadline = 10s;
+constexpr auto last_words_deadline = 10s;  // of a crawl that is interrupted
+constexpr auto connection_wait = 5s;
+constexpr auto try_lock_again = 100ms;
+constexpr auto claim_wait = 10s;
+constexpr auto hold_again_wait = 10s;
+// Programs look for their crawls one after the other, so that two do not make the same one: held meanwhile, in place of
+// a crawl that has no such number.
+constexpr std::int64_t looking = 0;
+
+/// The end of the crawl was asked for in the database.
+class EndAsked final : public coaio::Error {
+public:
+    using Error::Error;
+};
+
+/// Another process runs the crawl.
+class HeldElsewhere final : public coaio::Error {
+public:
+    using Error::Error;
+};
+
+template <class E>
+bool holds(const std::exception_ptr& failure) {
+    if (!failure) return false;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const coaio::ExceptionGroup& group) {
+        return !group.matching<E>().empty();
+    } catch (const E&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+coaio::Coro<Connection> connect(std::string database) {
+    coaio::db::ConnectOptions options;
+    options.setting("search_path", "coaio, public")
+        .setting("application_name", std::string(program))
+        // A machine that is gone leaves no lock behind for long.
+        .setting("tcp_keepalives_idle", "30")
+        .setting("tcp_keepalives_interval", "10")
+        .setting("tcp_keepalives_count", "3")
+        .on_notice([](const coaio::db::ErrorFields&) {});
+    co_return co_await Connection::connect(database, options);
+}
+
+constexpr std::string_view same_crawls =
+    "select id, state from crawls where run_by = $1 and urls @> $2::text[] and urls <@ $2::text[] "
+    "and settings - $4::text[] = $3::jsonb - $4::text[] order by id desc";
+
+constexpr std::string_view holder =
+    "select coalesce((select 'session ' || pid || ' of ' || coalesce(nullif(application_name, ''), 'a program') "
+    "from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and granted "
+    "and classid::bigint = $1::bigint >> 32 and objid::bigint = $1::bigint & 4294967295 and objsubid = 1 limit 1), "
+    "'a session')";
+
+/// The crawl that is looked for.
+struct Wanted {
+    std::vector<std::string> urls;
+    coaio::db::Json settings;
+    bool fresh = false;
+};
+
+/// What was found.
+struct Claimed {
+    std::int64_t id = 0;
+    bool resumed = false;
+};
+
+std::string named(std::int64_t crawl) { return "crawl " + std::to_string(crawl); }
+
+// A session of a process that has just died may live a little longer.
+coaio::Coro<bool> hold_within(const Connection& session, std::int64_t crawl, coaio::Duration limit) {
+    const auto until = coaio::Clock::now() + limit;
+    for (;;) {
+        const auto mine = co_await try_to_hold(session, crawl);
+        if (mine || coaio::Clock::now() >= until) co_return mine;
+        co_await coaio::sleep(try_lock_again);
+    }
+}
+
+coaio::Coro<std::string> describe_holder(const Connection& session, std::int64_t crawl) {
+    co_return co_await session.query_value<std::string>(holder, lock_of(crawl));
+}
+
+// Whoever begins anew does not want the old ones any more; those that still run are left alone.
+coaio::Coro<> give_up(const Connection& session, std::int64_t id) {
+    const auto mine = co_await try_to_hold(session, id);
+    if (!mine) co_return;
+    static_cast<void>(co_await session.execute("update crawls set state = 'cancelled', ended_at = now(), "
+                                               "error = 'it was begun anew' where id = $1",
+                                               id));
+    co_await let_go(session, id);
+}
+
+// False where its end was asked for when nobody ran it.
+coaio::Coro<bool> go_on(const Connection& session, std::int64_t id, const Wanted& wanted) {
+    static_cast<void>(
+        co_await session.execute("update crawls set state = 'queued' where id = $1 and state = 'failed'", id));
+    const auto work = co_await take_up(session, id, by_program);
+    if (!work) co_return false;
+    static_cast<void>(co_await session.execute("update crawls set settings = $2 where id = $1", id, wanted.settings));
+    co_return true;
+}
+
+bool is_open(std::string_view state) { return state == "queued" || state == "running" || state == "failed"; }
+
+coaio::Coro<std::optional<Claimed>> find(const Connection& session, const Wanted& wanted, coaio::Duration lock_wait) {
+    const auto same = co_await session.query(same_crawls, by_program, wanted.urls, wanted.settings, manners_settings());
+    for (const auto row : same) {
+        const auto id = row["id"].as<std::int64_t>();
+        const bool open = is_open(row["state"].as<std::string_view>());
+        if (wanted.fresh) {
+            if (open) co_await give_up(session, id);
+            continue;
+        }
+        if (!open) break;  // only the newest can go on
+        const auto mine = co_await hold_within(session, id, lock_wait);
+        if (!mine) {
+            const auto who = co_await describe_holder(session, id);
+            throw HeldElsewhere(named(id) + ", of the same addresses and settings, is run by another process, " + who +
+                                "; wait for its end, or begin another crawl with --new-crawl");
+        }
+        const auto found = co_await go_on(session, id, wanted);
+        if (found) co_return Claimed{id, true};
+        co_await let_go(session, id);
+        break;
+    }
+    co_return std::nullopt;
+}
+
+coaio::Coro<Claimed> find_or_make(const Connection& session, const Wanted& wanted, coaio::Duration lock_wait) {
+    const auto found = co_await find(session, wanted, lock_wait);
+    if (found) co_return *found;
+    Claimed made;
+    made.id = co_await session.query_value<std::int64_t>(
+        "insert into crawls (urls, settings, run_by, state, started_at) values ($1, $2, $3, 'running', now()) "
+        "returning id",
+        wanted.urls, wanted.settings, by_program);
+    const auto mine = co_await try_to_hold(session, made.id);
+    if (!mine) throw HeldElsewhere(named(made.id) + " was taken before it began; try again");
+    co_return made;
+}
+
+}  // namespace
+
+/// Tries again what failed because the database is away.
+class KeptCrawl::PatientStore final : public PageStore {
+public:
+    PatientStore(coaio::db::Pool pool, const Claimed& crawl, Patience& patience)
+        : PageStore(std::move(pool), crawl.id, crawl.resumed), patience_(&patience) {}
+
+    coaio::Coro<bool> recall(crawl::FinishedPage& page) override {
+        const auto known = co_await PageStore::recall(page);
+        patience_->succeeded();
+        co_return known;
+    }
+    coaio::Coro<> commit(const crawl::FinishedPage& page) override {
+        co_await PageStore::commit(page);
+        patience_->succeeded();
+    }
+    // A page that takes too long while the database answers others would do so again.
+    coaio::Coro<> recover(std::exception_ptr failure) override {
+        if (is_timeout(failure) && !patience_->is_away()) std::rethrow_exception(failure);
+        return patience_->after(std::move(failure));
+    }
+
+private:
+    Patience* patience_;
+};
+
+KeptCrawl::KeptCrawl(std::string database, KeepOptions keep)
+    : database_(std::move(database)),
+      pool_(database_, pool_options(keep.sessions, std::string(program)).acquire_timeout(connection_wait)),
+      keep_(keep),
+      patience_(keep.patience) {}
+
+coaio::Coro<std::unique_ptr<KeptCrawl>> KeptCrawl::begin(crawl::Options options, KeepOptions keep) {
+    std::unique_ptr<KeptCrawl> kept(new KeptCrawl(options.database_url, keep));
+    co_await kept->claim(options);
+    co_return kept;
+}
+
+coaio::Coro<> KeptCrawl::claim(const crawl::Options& options) {
+    session_ = co_await connect(database_);
+    co_await create_schema(pool_);
+    Wanted wanted;
+    wanted.urls = urls_of(options);
+    wanted.settings = coaio::db::Json(settings_of(options));
+    wanted.fresh = options.new_crawl;
+    const auto first = co_await hold_within(*session_, looking, claim_wait);
+    if (!first) {
+        const auto who = co_await describe_holder(*session_, looking);
+        throw HeldElsewhere("another process, " + who + ", keeps all others from looking for their crawls; end it");
+    }
+    const auto claimed = co_await find_or_make(*session_, wanted, keep_.lock_wait);
+    co_await let_go(*session_, looking);
+    id_ = claimed.id;
+    greeting_ = named(id_) + " begins";
+    if (claimed.resumed) {
+        const auto pages =
+            co_await session_->query_value<std::int64_t>("select count(*) from pages where crawl_id = $1", id_);
+        greeting_ = named(id_) + " goes on: " + std::to_string(pages) + (pages == 1 ? " page is" : " pages are") +
+                    " in the database";
+    }
+    pages_ = std::make_unique<PatientStore>(pool_, claimed, patience_);
+}
+
+coaio::Coro<> KeptCrawl::run(crawl::Crawler& crawler, Say say) {
+    patience_.tell(std::move(say));
+    std::exception_ptr failure;
+    bool cancelled = false;
+    try {
+        const auto body = [&](coaio::TaskGroup& group) -> coaio::Coro<> {
+            group.create_task(keep_up(crawler), {.name = "row of the crawl"});
+            co_await crawler.run();
+            over_.set();
+        };
+        co_await coaio::task_group(body);
+    } catch (const coaio::CancelledError&) {
+        cancelled = true;
+    } catch (const std::exception&) {
+        failure = std::current_exception();
+    }
+    if (cancelled) {
+        co_await say_last_words(crawler, "queued", "it was interrupted; the same command goes on");
+        throw coaio::CancelledError("the crawl is interrupted");
+    }
+    if (!failure) {
+        co_await finish(crawler);
+        co_return;
+    }
+    const std::string reason = crawl::one_line(reason_of(failure), 2000);
+    if (holds<EndAsked>(failure)) {
+        co_await say_last_words(crawler, "cancelled", "");
+    } else if (!holds<HeldElsewhere>(failure) && !holds<DatabaseAway>(failure)) {
+        co_await say_last_words(crawler, "failed", reason);
+    }
+    std::rethrow_exception(failure);
+}
+
+// What happens to the lock, and whether the end is asked for.
+coaio::Coro<> KeptCrawl::keep_up(const crawl::Crawler& crawler) {
+    while (!over_.is_set()) {
+        std::exception_ptr failure;
+        try {
+            if (!session_) co_await hold_again();
+            // A statement that is cancelled may cost the session, and the lock with it.
+            auto noting = note(crawler);
+            co_await coaio::masked(std::move(noting), {.deadline = note_deadline});
+            patience_.succeeded();
+        } catch (const std::exception&) {
+            failure = std::current_exception();
+        }
+        if (failure) {
+            co_await patience_.after(failure);
+            continue;
+        }
+        try {
+            co_await coaio::wait_for(over_.wait(), note_every);
+        } catch (const coaio::TimeoutError&) {  // not yet
+        }
+    }
+}
+
+coaio::Coro<> KeptCrawl::note(const crawl::Crawler& crawler) {
+    try {
+        static_cast<void>(co_await session_->query("select"));
+    } catch (...) {
+        session_.reset();
+        throw;
+    }
+    const auto asked = co_await save_progress(pool_, id_, crawler, *pages_);
+    if (asked) throw EndAsked(named(id_) + " was cancelled in the database");
+}
+
+coaio::Coro<> KeptCrawl::hold_again() {
+    auto session = co_await connect(database_);
+    const auto mine = co_await hold_within(session, id_, hold_again_wait);
+    if (!mine) {
+        const auto who = co_await describe_holder(session, id_);
+        throw HeldElsewhere(named(id_) + " was taken by another process, " + who + ", while the database was away");
+    }
+    session_ = std::move(session);
+}
+
+coaio::Coro<> KeptCrawl::write_end(const crawl::Crawler& crawler, std::string state, std::string error) {
+    static_cast<void>(co_await save_progress(pool_, id_, crawler, *pages_));
+    co_await leave(pool_, id_, std::move(state), std::move(error));
+}
+
+coaio::Coro<> KeptCrawl::finish(const crawl::Crawler& crawler) {
+    for (;;) {
+        std::exception_ptr failure;
+        try {
+            auto ending = write_end(crawler, "done", "");
+            co_await coaio::masked(std::move(ending), {.deadline = last_words_deadline});
+            co_return;
+        } catch (const std::exception&) {
+            failure = std::current_exception();
+        }
+        co_await patience_.after(failure);
+    }
+}
+
+// Nobody waits for them: where the database does not take them, the crawl is found as one whose process died.
+coaio::Coro<> KeptCrawl::say_last_words(const crawl::Crawler& crawler, std::string state, std::string error) {
+    try {
+        auto ending = write_end(crawler, std::move(state), std::move(error));
+        co_await coaio::masked(std::move(ending), {.deadline = last_words_deadline});
+    } catch (const std::exception&) {  // see above
+    }
+}
+
+coaio::Coro<int> crawl_and_keep(crawl::Options options, crawl::Fetcher& fetcher, crawl::Output output,
+                                KeepOptions keep) {
+    const auto kept = co_await KeptCrawl::begin(options, keep);
+    if (!options.quiet) *output.log << kept->greeting() << '\n' << std::flush;
+    const crawl::RunCrawler run = [&](crawl::Crawler& crawler, Say say) {
+        return kept->run(crawler, std::move(say));
+    };
+    auto crawling = crawl::crawl_sites(std::move(options), fetcher, output, &kept->store(), run);
+    co_return co_await std::move(crawling);
+}
+
+}  // namespace store

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <coaio/core/coro.hpp>
+#include <coaio/db/options.hpp>
+#include <coaio/db/pool.hpp>
+
+namespace store {
+
+/// How every session of `program` is set up: the tables stand in the schema `coaio`, whatever else the database holds.
+[[nodiscard]] coaio::db::PoolOptions pool_options(std::size_t max_size, std::string program);
+
+/// Makes the tables, or what they lack yet; several programs may do it at the same time.
+/// Errors: `coaio::Error` where they were made by a newer version of this program, which alone knows what they mean.
+[[nodiscard]] coaio::Coro<> create_schema(coaio::db::Pool pool);
+
+}  // namespace store
