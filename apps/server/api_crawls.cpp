@@ -28,7 +28,8 @@ constexpr std::uint64_t largest_body = 256 * 1024;
 
 // A crawl as its JSON.
 #define CRAWL_JSON                                                                                                     \
-    "json_build_object('id', id, 'state', state, 'urls', urls, 'settings', settings, 'error', error, "                 \
+    "json_build_object('id', id, 'state', state, 'run_by', run_by, 'urls', urls, 'settings', settings, 'error', "      \
+    "error, "                                                                                                          \
     "'cancel_requested', cancel_requested, 'created_at', created_at, 'started_at', started_at, 'ended_at', ended_at, " \
     "'done', done, 'failed', failed, 'disallowed', disallowed, 'waiting', waiting, 'bytes', bytes)"
 

@@ -348,9 +348,7 @@ coaio::Coro<int> crawl_and_keep(crawl::Options options, crawl::Fetcher& fetcher,
                                 KeepOptions keep) {
     const auto kept = co_await KeptCrawl::begin(options, keep);
     if (!options.quiet) *output.log << kept->greeting() << '\n' << std::flush;
-    const crawl::RunCrawler run = [&](crawl::Crawler& crawler, Say say) {
-        return kept->run(crawler, std::move(say));
-    };
+    const crawl::RunCrawler run = [&](crawl::Crawler& crawler, Say say) { return kept->run(crawler, std::move(say)); };
     auto crawling = crawl::crawl_sites(std::move(options), fetcher, output, &kept->store(), run);
     co_return co_await std::move(crawling);
 }

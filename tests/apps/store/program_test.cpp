@@ -185,15 +185,21 @@ coaio::Coro<> hide_passwords() {
         "postgresql://user:geheim@127.0.0.1:1/name", "postgresql://user:geheim@[::1/name",
         "host=127.0.0.1 port=1 password=geheim dbname", "host=127.0.0.1 port=1 password=geheim nonsense=1",
         "host=127.0.0.1 port=1 password='geheim"};
+    const std::vector<std::string> none;
+    const std::vector<std::string> only_site = {site};
     for (const auto& url : urls) {
         INFO(url);
-        const auto by_flag = co_await output_of({"--database-url=" + url, site}, {}, 1);
+        const std::vector<std::string> flag = {"--database-url=" + url, site};
+        const auto by_flag = co_await output_of(flag, none, 1);
         CHECK(by_flag.find("geheim") == std::string::npos);
         CHECK(by_flag.starts_with("coaio-crawl: "));
-        const auto by_environment = co_await output_of({site}, {"COAIO_CRAWL_DATABASE_URL=" + url}, 1);
+        const std::vector<std::string> variable = {"COAIO_CRAWL_DATABASE_URL=" + url};
+        const auto by_environment = co_await output_of(only_site, variable, 1);
         CHECK(by_environment == by_flag);
     }
-    const auto help = co_await output_of({"--help"}, {"COAIO_CRAWL_DATABASE_URL=" + urls[0]}, 0);
+    const std::vector<std::string> ask = {"--help"};
+    const std::vector<std::string> variable = {"COAIO_CRAWL_DATABASE_URL=" + urls[0]};
+    const auto help = co_await output_of(ask, variable, 0);
     CHECK(help.find("geheim") == std::string::npos);
     CHECK_THAT(help, contains("--database-url"));
 }

@@ -1,1 +1,56 @@
 // SPDX-License-Identifier: MIT
+#include "store/schema.hpp"
+
+#include <coaio/core/error.hpp>
+#include <coaio/core/gather.hpp>
+#include <coaio/core/run.hpp>
+#include <coaio/db/pool.hpp>
+
+#include "support/catch.hpp"
+#include "support/postgres.hpp"
+
+#include <string>
+
+namespace {
+
+coaio::Coro<> create(std::string conninfo) {
+    const coaio::db::Pool pool(conninfo, store::pool_options(1, "test"));
+    co_await store::create_schema(pool);
+    co_await pool.close();
+}
+
+coaio::Coro<> create_at_once(std::string conninfo) {
+    co_await coaio::gather(create(conninfo), create(conninfo), create(conninfo));
+}
+
+}  // namespace
+
+TEST_CASE("the tables are made once, whoever comes first") {
+    const tests::Database database;
+    coaio::run(create_at_once(database.conninfo()));
+    coaio::run(create(database.conninfo()));
+    CHECK(database.value("select string_agg(version::text, ',') from coaio.schema_version") == "2");
+}
+
+TEST_CASE("a database of version 1 gets what it lacks, and its crawls are the servers'") {
+    const tests::Database database;
+    coaio::run(create(database.conninfo()));
+    database.sql("alter table coaio.crawls drop column run_by; update coaio.schema_version set version = 1;"
+                 "insert into coaio.crawls (urls, settings) values ('{http://a/}', '{}')");
+    coaio::run(create(database.conninfo()));
+    CHECK(database.value("select run_by from coaio.crawls") == "server");
+    CHECK(database.value("select max(version) from coaio.schema_version") == "2");
+}
+
+TEST_CASE("a database of a newer version is refused, and left as it is") {
+    const tests::Database database;
+    coaio::run(create(database.conninfo()));
+    database.sql("insert into coaio.schema_version values (3)");
+    try {
+        coaio::run(create(database.conninfo()));
+        FAIL("it was taken");
+    } catch (const coaio::Error& error) {
+        CHECK_THAT(error.what(), tests::contains("set up by a newer coaio (schema 3, this one knows 2)"));
+    }
+    CHECK(database.value("select count(*) from coaio.schema_version") == "2");
+}
