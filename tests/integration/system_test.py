@@ -89,6 +89,15 @@ class TheSystem(unittest.TestCase):
         self.addCleanup(self.server.stdout.close)
         self.addCleanup(self.stop, self.server)
 
+    def crawl(self, url):
+        """By the program, into the server's database. It finds the broken link."""
+        with open(self.folder / "crawl.log", "w+", encoding="utf-8") as log:
+            crawl = start([BIN / "coaio-crawl", url, "--quiet"], stdout=log, stderr=log,
+                          env={"PATH": "/usr/bin:/bin", "COAIO_CRAWL_DATABASE_URL": self.postgres.url})
+            code = crawl.wait(timeout=scenario.PATIENCE)
+            log.seek(0)
+            self.assertEqual(code, 2, log.read())
+
     def stop(self, process):
         process.terminate()
         self.assertEqual(process.wait(timeout=scenario.PATIENCE), 0)
@@ -96,8 +105,9 @@ class TheSystem(unittest.TestCase):
     def test_crawls_end_and_are_found_and_a_database_that_goes_away_loses_and_doubles_nothing(self):
         system = scenario.System(first_line(self.server, r"listening on (\S+)"), first_line(self.site, r"listening on (\S+)"),
                                  stop_database=self.postgres.stop_at_once, start_database=self.postgres.start)
+        self.crawl(f"{system.site}/demo/")
         try:
-            scenario.run(system)
+            scenario.run(system, crawler_made=f"{system.site}/demo/")
         except scenario.Failure as failure:
             self.log.seek(0)
             self.fail(f"{failure}\n--- the server's last lines:\n{self.log.read()[-3000:]}")
