@@ -2,7 +2,6 @@
 #include <coaio/db/connection.hpp>
 #include <coaio/db/pool.hpp>
 
-#include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
@@ -10,6 +9,7 @@
 #include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/timely.hpp"
 
 #include <csignal>
 #include <filesystem>
@@ -214,35 +214,35 @@ Coro<> stray_in_savepoint(std::string url) {
 
 TEST_CASE("CAN-05: a cancel that the server does not hear ends within its time", "[pgtest]") {
     tests::Database database;
-    coaio::run(freeze_backend(database.conninfo()));
+    tests::run_timely(freeze_backend(database.conninfo()));
 }
 
 TEST_CASE("LPQ-03 CAN-07: cancel requests that block hold up neither the loop nor their tasks", "[pgtest]") {
     tests::Database database;
-    coaio::run(freeze_postmaster(database.conninfo(), database.server().pid()));
+    tests::run_timely(freeze_postmaster(database.conninfo(), database.server().pid()));
 }
 
 TEST_CASE("CMT-01: a COMMIT that is never answered is unknown after its time", "[pgtest]") {
     tests::Database database;
-    coaio::run(freeze_at_commit(database.conninfo()));
+    tests::run_timely(freeze_at_commit(database.conninfo()));
 }
 
 TEST_CASE("CON-03: every address gets its share of the time", "[pgtest]") {
     tests::Database database;
     const SilentPort silent(true);
-    coaio::run(pass_over_silent_hosts(database.server().socket_folder(), database.name(), silent.port()));
+    tests::run_timely(pass_over_silent_hosts(database.server().socket_folder(), database.name(), silent.port()));
 }
 
 TEST_CASE("CON-01 FLT-11: refused and silent servers are told apart, and nothing is left behind") {
     const SilentPort closed(false);
     const SilentPort silent(true);
-    coaio::run(fail_often(closed.port(), silent.port()));
+    tests::run_timely(fail_often(closed.port(), silent.port()));
     const auto before = open_descriptors();
-    coaio::run(fail_often(closed.port(), silent.port()));
+    tests::run_timely(fail_often(closed.port(), silent.port()));
     CHECK(open_descriptors() == before);
 }
 
 TEST_CASE("what still runs in a transaction that is undone is ended with its session", "[pgtest]") {
     tests::Database database;
-    coaio::run(stray_in_savepoint(database.conninfo()));
+    tests::run_timely(stray_in_savepoint(database.conninfo()));
 }

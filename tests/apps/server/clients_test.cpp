@@ -11,6 +11,7 @@
 
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/timely.hpp"
 
 #include <array>
 #include <chrono>
@@ -75,8 +76,7 @@ coaio::Coro<> one_client(std::uint16_t port, std::mt19937 random, Fates& fates) 
     }
 }
 
-coaio::Coro<> hang_up_on_the_server() {
-    const tests::Database database;
+coaio::Coro<> hang_up_on_the_server(const tests::Database& database) {
     server::Shared shared;
     shared.database = database.conninfo();
     shared.ready = true;
@@ -87,6 +87,7 @@ coaio::Coro<> hang_up_on_the_server() {
     }
     coaio::http::Server app([&shared](coaio::Scope&) { return server::build_app(shared); }, {.port = 0});
     co_await app.start();
+    const tests::StepLimit steps(coaio::get_running_loop());
     Fates fates;
     const auto body = [&](coaio::TaskGroup& group) -> coaio::Coro<> {
         for (int i = 0; i < client_count; ++i) {
@@ -95,6 +96,7 @@ coaio::Coro<> hang_up_on_the_server() {
         co_return;
     };
     co_await coaio::task_group(body);
+    steps.check();
     CHECK(fates.begun == request_count);
     CHECK(fates.hung_up > request_count / 3);
     CHECK(fates.acknowledged.size() + static_cast<std::size_t>(fates.hung_up) == request_count);
@@ -134,5 +136,6 @@ coaio::Coro<> hang_up_on_the_server() {
 }  // namespace
 
 TEST_CASE("64 clients that hang up at random: each acknowledged crawl is there once, and the pool is idle") {
-    coaio::run(hang_up_on_the_server());
+    const tests::Database database;
+    coaio::run(hang_up_on_the_server(database));
 }
