@@ -6,6 +6,8 @@ A line that breaks a rule for a reason says so: `// lint-ok: RULE why`.
 import pathlib
 import re
 
+from conformance import conformance
+
 MODULES = ["core", "net", "http", "db"]
 MAY_INCLUDE = {"core": {"core"}, "net": {"core", "net"}, "http": {"core", "net", "http"}, "db": {"core", "db"}}
 SOURCE = {".hpp", ".cpp"}
@@ -347,7 +349,7 @@ def links(tree):
 
 
 ALL = [spdx, length, umbrellas, listed, includes, public_conditions, hazards, sleeping_tests, clocks, unfinished, listings,
-       links]
+       links, conformance]
 
 
 def check(tree):

@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import conformance  # noqa: E402
 import rules  # noqa: E402
 
 SPDX = "// SPDX-License-Identifier: MIT\n"
@@ -154,6 +155,41 @@ class Rules(unittest.TestCase):
     def test_links(self):
         self.assertEqual(len(found(rules.links, {"docs/a.md": "[b](b.md) [c](https://x.org/)"})), 1)
         self.assertEqual(found(rules.links, {"docs/a.md": "[b](../b.md#x)", "b.md": ""}), [])
+
+    def test_conformance(self):
+        files = {"docs/conformance.ids": "# words\n## Part\nAAA-1 one | two\nAAA-2 three\n",
+                 "tests/core/x_test.cpp": 'TEST_CASE("AAA-1, AAA-2: both \\"q\\"") {}\nTEST_CASE("BBB-1: another family") {}\n'
+                                          'TEST_CASE(\n    "AAA-1: in "\n    "two parts") {}\nTEST_CASE("UTF-8 is no id") {}\n'}
+        with_table = files | {"docs/conformance.md": ""}
+        self.assertEqual(len(found(rules.conformance, with_table)), 1)
+
+        def table(**changes):
+            with tempfile.TemporaryDirectory() as folder:
+                for name, text in (files | changes).items():
+                    path = pathlib.Path(folder, name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(text, encoding="utf-8")
+                return conformance.read(rules.Tree(folder, list(files | changes)))[1]
+
+        made = table()
+        self.assertIn("2 of 2 behaviours", made)
+        self.assertIn('| AAA-1 | one \\| two | [x_test](../tests/core/x_test.cpp): both "q"<br>[x_test]'
+                      "(../tests/core/x_test.cpp): in two parts |", made)
+        self.assertEqual(found(rules.conformance, files | {"docs/conformance.md": made}), [])
+        # An id that nobody knows, one without a test, one that is owned up to, one that is not missing any more.
+        self.assertEqual(len(found(rules.conformance, files | {
+            "docs/conformance.md": made, "tests/core/y_test.cpp": 'TEST_CASE("AAA-3: x") {}'})), 1)
+        ids = files["docs/conformance.ids"]
+        self.assertEqual(len(found(rules.conformance, files | {"docs/conformance.ids": ids + "AAA-4 four\n"})), 2)
+        owned = {"docs/conformance.ids": ids + "AAA-4 four\nmissing: AAA-4\n"}
+        self.assertIn("| AAA-4 | four | **missing** |", table(**owned))
+        self.assertEqual(found(rules.conformance, files | owned | {"docs/conformance.md": table(**owned)}), [])
+        self.assertTrue(any("take it out" in one for one in found(rules.conformance, files | {
+            "docs/conformance.ids": ids + "missing: AAA-1\n"})))
+        self.assertTrue(any("twice" in one for one in found(rules.conformance, files | {
+            "docs/conformance.ids": ids + "AAA-1 again\n"})))
+        refused = {"docs/conformance.ids": "## P\nAAA-1 one\n", "tests/compile/x.cpp": "// test: AAA-1: cannot\n"}
+        self.assertEqual(len(found(rules.conformance, refused)), 1)
 
 
 unittest.main()

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// test: TSK-05: a task sets its own outcome
 // expect: set_result
 #include <coaio/core/task.hpp>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// test: WAI-04: wait takes tasks and futures, no coroutines
 // expect: (no matching function|constraints not satisfied)
 #include <coaio/core/wait.hpp>
 

@@ -340,7 +340,7 @@ TEST_CASE("SHD-05: a shield cancelled before the transfer is cancelled, the inne
     coaio::testing::run(main());
 }
 
-TEST_CASE("SHD-09, SHD-10: a failure behind a cancelled shield is reported once, unless somebody reads it") {
+TEST_CASE("SHD-06, SHD-09, SHD-10: a failure behind a cancelled shield is reported once, unless somebody reads it") {
     auto main = [](bool same_turn, bool read) -> Coro<> {
         const Future<int> inner;
         auto outer = coaio::shield(inner);

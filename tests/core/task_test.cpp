@@ -80,11 +80,13 @@ TEST_CASE("TSK-07: a task that awaits itself is told so") {
     coaio::testing::run(main(self));
 }
 
-TEST_CASE("TSK-14: unnamed tasks have distinct generated names") {
+TEST_CASE("TSK-14, TSK-15: unnamed tasks have distinct names with rising numbers; a name can be given, and changed") {
     auto main = []() -> Coro<> {
         auto first = create_task(answer());
         auto second = create_task(answer(), {.name = "own"});
-        REQUIRE(first.name() != second.name());
+        auto third = create_task(answer());
+        REQUIRE(first.name().starts_with("Task-"));
+        REQUIRE(std::stoi(first.name().substr(5)) < std::stoi(third.name().substr(5)));
         REQUIRE(second.name() == "own");
         second.set_name("other");
         REQUIRE(second.name() == "other");

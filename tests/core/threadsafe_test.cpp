@@ -60,14 +60,14 @@ TEST_CASE("a thread gets the result of a coroutine that it hands to a loop", "[t
     CHECK_FALSE(future.cancel());
 }
 
-TEST_CASE("a thread gets what the coroutine throws", "[threads]") {
+TEST_CASE("EXE-13: a thread gets what the coroutine throws", "[threads]") {
     LoopThread thread;
     const auto future = coaio::run_coroutine_threadsafe(fail(), thread.loop());
     CHECK_THROWS_WITH(future.result(10s), tests::contains("on the loop"));
     CHECK(future.exception() != nullptr);
 }
 
-TEST_CASE("a thread that gives up cancels the task on its loop", "[threads]") {
+TEST_CASE("EXE-14, EXE-15: a thread that gives up cancels the task on its loop", "[threads]") {
     LoopThread thread;
     auto held = std::make_shared<int>(1);
     const std::weak_ptr<int> watch = held;
@@ -93,7 +93,7 @@ TEST_CASE("cancelling before the task was ever started ends the wait too", "[thr
     CHECK_THROWS_AS(future.result(0s), coaio::CancelledError);
 }
 
-TEST_CASE("a closed loop refuses the coroutine, which is dropped where it was made", "[threads]") {
+TEST_CASE("EXE-17: a closed loop refuses the coroutine, which is dropped where it was made", "[threads]") {
     coaio::Loop loop;
     loop.close();
     auto held = std::make_shared<int>(1);

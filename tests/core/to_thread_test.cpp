@@ -49,7 +49,7 @@ struct Gate {
 
 }  // namespace
 
-TEST_CASE("a function runs on another thread and its result comes back to the loop", "[threads]") {
+TEST_CASE("EXE-01: a function runs on another thread and its result comes back to the loop", "[threads]") {
     in_loop([]() -> Coro<> {
         const auto here = std::this_thread::get_id();
         const auto there = co_await coaio::to_thread([] { return std::this_thread::get_id(); });
@@ -83,23 +83,28 @@ TEST_CASE("what the function throws comes out of the await", "[threads]") {
     });
 }
 
-TEST_CASE("jobs run at the same time on several threads", "[threads]") {
+TEST_CASE("EXE-03: jobs run once each, at the same time on several threads", "[threads]") {
     in_loop([]() -> Coro<> {
-        std::latch together(4);
+        auto& loop = coaio::get_running_loop();
+        loop.set_default_executor(std::make_shared<coaio::ThreadPoolExecutor>(10));
+        std::latch together(10);
+        std::atomic<int> calls = 0;
         std::vector<coaio::Future<std::thread::id>> jobs;
-        for (int i = 0; i < 4; ++i) {
-            jobs.push_back(coaio::get_running_loop().run_in_executor([&together] {
-                together.arrive_and_wait();  // ends only when all four are inside
+        for (int i = 0; i < 10; ++i) {
+            jobs.push_back(loop.run_in_executor([&together, &calls] {
+                ++calls;
+                together.arrive_and_wait();  // ends only when all ten are inside
                 return std::this_thread::get_id();
             }));
         }
         std::set<std::thread::id> threads;
         for (auto& job : jobs) threads.insert(co_await job);
-        CHECK(threads.size() == 4);
+        CHECK(threads.size() == 10);
+        CHECK(calls == 10);
     });
 }
 
-TEST_CASE("a cancelled awaiter goes on at once while its job runs to the end, owning what it uses", "[threads]") {
+TEST_CASE("EXE-05: a cancelled awaiter goes on at once while its job runs to the end, owning what it uses", "[threads]") {
     coaio::Loop loop;
     auto owned = std::make_shared<int>(7);
     const std::weak_ptr<int> watch = owned;
@@ -128,7 +133,7 @@ TEST_CASE("a cancelled awaiter goes on at once while its job runs to the end, ow
     CHECK(watch.expired());
 }
 
-TEST_CASE("a job that is cancelled while it waits for a thread never runs, and lets go of what it holds", "[threads]") {
+TEST_CASE("EXE-06: a job that is cancelled while it waits for a thread never runs, and lets go of what it holds", "[threads]") {
     coaio::Loop loop;
     loop.set_default_executor(std::make_shared<coaio::ThreadPoolExecutor>(1));
     Gate gate;
@@ -151,7 +156,7 @@ TEST_CASE("a job that is cancelled while it waits for a thread never runs, and l
     CHECK_FALSE(ran);
 }
 
-TEST_CASE("a closed loop leaves running jobs alone and forgets their outcome", "[threads]") {
+TEST_CASE("EXE-11: a closed loop leaves running jobs alone and forgets their outcome", "[threads]") {
     Gate gate;
     std::promise<void> entered;
     std::promise<void> ended;
@@ -176,7 +181,7 @@ TEST_CASE("a closed loop leaves running jobs alone and forgets their outcome", "
     SUCCEED();
 }
 
-TEST_CASE("shutting down with a limit that passes says so and goes on", "[threads]") {
+TEST_CASE("EXE-09: shutting down with a limit that passes says so and goes on", "[threads]") {
     coaio::Loop loop;
     Gate gate;
     std::promise<void> begun;
@@ -207,7 +212,7 @@ TEST_CASE("the size of a pool follows the machine unless told otherwise", "[thre
     CHECK(coaio::ThreadPoolExecutor(3).threads() == 0);
 }
 
-TEST_CASE("context variables of the caller can be read in the thread", "[threads]") {
+TEST_CASE("EXE-04: context variables of the caller can be read in the thread", "[threads]") {
     static const coaio::ContextVar<std::string> name;
     in_loop([]() -> Coro<> {
         name.set("caller");
@@ -218,7 +223,7 @@ TEST_CASE("context variables of the caller can be read in the thread", "[threads
     });
 }
 
-TEST_CASE("callbacks posted from another thread run in the order of posting, and wake a waiting loop", "[threads]") {
+TEST_CASE("LOOP-28, LOOP-33: callbacks posted from another thread run in the order of posting, and wake a waiting loop", "[threads]") {
     coaio::Loop loop;
     std::vector<int> order;
     std::thread poster([&] {
@@ -231,7 +236,7 @@ TEST_CASE("callbacks posted from another thread run in the order of posting, and
     CHECK(std::is_sorted(order.begin(), order.end()));
 }
 
-TEST_CASE("a posted callback that was cancelled on another thread never runs", "[threads]") {
+TEST_CASE("LOOP-30: a posted callback that was cancelled on another thread never runs", "[threads]") {
     coaio::Loop loop;
     bool ran = false;
     auto held = std::make_shared<int>(0);
@@ -245,7 +250,7 @@ TEST_CASE("a posted callback that was cancelled on another thread never runs", "
     CHECK(handle.cancelled());
 }
 
-TEST_CASE("a posted callback may cancel its own handle: it runs to its end", "[threads]") {
+TEST_CASE("LOOP-32: a posted callback may cancel its own handle: it runs to its end", "[threads]") {
     coaio::Loop loop;
     std::optional<coaio::ThreadsafeHandle> handle;
     bool ended = false;
@@ -259,7 +264,7 @@ TEST_CASE("a posted callback may cancel its own handle: it runs to its end", "[t
     CHECK(handle->cancelled());
 }
 
-TEST_CASE("a callback that posts itself for ever does not starve tasks", "[threads]") {
+TEST_CASE("LOOP-34: a callback that posts itself for ever does not starve tasks", "[threads]") {
     coaio::Loop loop;
     std::uint64_t posts = 0;
     bool done = false;

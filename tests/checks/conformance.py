@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""docs/conformance.md: which test proves which behaviour.
+
+conformance.py writes it; conformance.py --check says what is wrong: a table that is stale, an id without a test, a test
+that names an unknown id. Ids stand in docs/conformance.ids, and at the front of the names of tests:
+TEST_CASE("GAT-18, GAT-19: ..."), or `// test: TSK-05: ...` where a test is a file that must not compile.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+IDS = "docs/conformance.ids"
+TABLE = "docs/conformance.md"
+ID = r"[A-Z]{2,5}-\d+"
+CASE = re.compile(r'\b(?:TEMPLATE_)?TEST_CASE\(\s*((?:"(?:\\.|[^"\\])*"\s*)+)|^// test: ([^\n]+)$', re.M)
+
+
+class Section:
+    def __init__(self, title):
+        self.title = title
+        self.lines = []  # (id, what holds)
+
+
+def read_ids(text):
+    """The sections, the ids that are owned up to as missing with their lines, and what is wrong with the file."""
+    sections, missing, trouble, seen = [], {}, [], set()
+    for number, line in enumerate(text.split("\n"), 1):
+        found = re.fullmatch(rf"({ID}) (\S.*)", line)
+        if line.startswith("## "):
+            sections.append(Section(line[3:]))
+        elif line.startswith("missing:"):
+            missing.update({each: number for each in line[len("missing:"):].replace(",", " ").split()})
+        elif found and sections:
+            if found.group(1) in seen:
+                trouble.append((number, f"{found.group(1)} stands here twice"))
+            seen.add(found.group(1))
+            sections[-1].lines.append(found.groups())
+        elif line and not line.startswith("#"):
+            trouble.append((number, f"is neither a heading, nor an id with its line, nor missing: {line}"))
+    trouble += [(number, f"{each} is missing, but stands in no line") for each, number in missing.items()
+                if each not in seen]
+    return sections, missing, trouble
+
+
+def read_tests(tree):
+    """For each test that names ids: its file, line, ids and the rest of its name."""
+    for name in tree.sources():
+        if not name.startswith("tests/") or name.startswith("tests/fuzz/"):
+            continue
+        text = tree.text(name)
+        for match in CASE.finditer(text):
+            title = match.group(2) or "".join(re.findall(r'"((?:\\.|[^"\\])*)"', match.group(1)))
+            ids = re.match(rf"({ID}(?:(?:, | ){ID})*): ", title)
+            if ids:
+                line = text.count("\n", 0, match.start()) + 1
+                yield name, line, re.findall(ID, ids.group(1)), title[ids.end():].replace('\\"', '"')
+
+
+def table(sections, missing, tests):
+    count = sum(len(section.lines) for section in sections)
+    lines = ["# Conformance", "",
+             "What `coaio::core` promises of asyncio's behaviour, and the test that shows it. Made by",
+             "`tests/checks/conformance.py` from [conformance.ids](conformance.ids) and the names of the tests; a check",
+             "compares them. Where coaio differs from CPython, [design.md](design.md) says why.", "",
+             f"{count - len(missing)} of {count} behaviours have a test."]
+    for section in sections:
+        lines += ["", f"## {section.title}", "", "| id | what holds | test |", "| --- | --- | --- |"]
+        for each, holds in section.lines:
+            holds = holds.replace("|", "\\|")
+            shown = [f"[{pathlib.PurePath(name).stem}](../{name}): {title}" for name, ids, title in tests if each in ids]
+            cell = "<br>".join(shown).replace("|", "\\|") or "**missing**"
+            lines.append(f"| {each} | {holds} | {cell} |")
+    return "\n".join(lines) + "\n"
+
+
+def read(tree):
+    sections, missing, trouble = read_ids(tree.text(IDS))
+    known = {each for section in sections for each, _ in section.lines}
+    families = {each.split("-")[0] for each in known}
+    findings = [f"{IDS}:{number}: {words} [conformance]" for number, words in trouble]
+    tests, named = [], set()
+    for name, line, ids, title in read_tests(tree):
+        mine = [each for each in ids if each.split("-")[0] in families]
+        findings += [f"{name}:{line}: {each} stands in no line of {IDS} [conformance]"
+                     for each in mine if each not in known]
+        named.update(mine)
+        if mine:
+            tests.append((name, mine, title))
+    for number, line in enumerate(tree.text(IDS).split("\n"), 1):
+        each = line.split(" ")[0]
+        if each in known and each not in named and each not in missing:
+            findings.append(f"{IDS}:{number}: no test names {each} [conformance]")
+    findings += [f"{IDS}:{number}: {each} has a test: take it out of `missing:` [conformance]"
+                 for each, number in missing.items() if each in named]
+    return findings, table(sections, missing, tests)
+
+
+def conformance(tree):
+    """A rule of rules.py."""
+    if not tree.exists(IDS):
+        return
+    findings, wanted = read(tree)
+    yield from findings
+    if not tree.exists(TABLE) or tree.text(TABLE) != wanted:
+        yield f"{TABLE}:1: is stale: run tests/checks/conformance.py [conformance]"
+
+
+def main():
+    import rules
+    root = pathlib.Path(__file__).resolve().parents[2]
+    listed = subprocess.run(["git", "ls-files", "-c", "-o", "--exclude-standard", "-z"], cwd=root, capture_output=True,
+                            text=True)
+    names = listed.stdout.split("\0")[:-1] if listed.returncode == 0 else [
+        str(path.relative_to(root)) for path in root.glob("tests/**/*") if path.is_file()]
+    tree = rules.Tree(root, names)
+    if "--check" in sys.argv[1:]:
+        findings = list(conformance(tree))
+    else:
+        findings, text = read(tree)
+        (root / TABLE).write_text(text, encoding="utf-8")
+    print("\n".join(findings) if findings else "conformance: every line has its test")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
