@@ -29,15 +29,47 @@ ContextNode* ContextNode::copy() const {
     return node;
 }
 
+void ContextNode::insert(const void* key, std::shared_ptr<const void> value) {
+    auto* const node = new ContextNode(next_, key, std::move(value));
+    node->add_ref();
+    if (next_ != nullptr) next_->release();
+    next_ = node;
+}
+
 constinit thread_local ContextNode* job_context = nullptr;
 
 ContextNode* current_context() noexcept {
     return thread_state.task != nullptr ? thread_state.task->context() : job_context;
 }
 
+ContextNode* capture_context() noexcept {
+    ContextNode* const running = current_context();
+    ContextNode* const bindings = running != nullptr ? running->bindings() : nullptr;
+    if (bindings != nullptr) bindings->add_ref();
+    return bindings;
+}
+
+ContextScope::ContextScope(ContextNode* context) noexcept
+    : outer_context_(std::exchange(job_context, context)), outer_task_(std::exchange(thread_state.task, nullptr)) {}
+
+ContextScope::~ContextScope() {
+    job_context = outer_context_;
+    thread_state.task = outer_task_;
+}
+
+void TaskBase::use_context(const Context& context) noexcept {
+    if (context_ != nullptr) context_->release();
+    context_ = &context.node();
+    context_->add_ref();
+}
+
 void bind_context(const void* key, std::shared_ptr<const void> value) {
     if (thread_state.task == nullptr) throw RuntimeError("a context variable can be set only inside a task");
     ContextNode*& context = thread_state.task->context();
+    if (context != nullptr && context->shared()) {
+        context->insert(key, std::move(value));
+        return;
+    }
     auto* const node = new ContextNode(context, key, std::move(value));
     node->add_ref();
     if (context != nullptr) context->release();
@@ -45,3 +77,29 @@ void bind_context(const void* key, std::shared_ptr<const void> value) {
 }
 
 }  // namespace coaio::detail
+
+namespace coaio {
+
+Context::Context() : node_(new detail::ContextNode(nullptr, nullptr, nullptr)) { node_->add_ref(); }
+
+Context::Context(detail::ContextNode* bindings) : node_(new detail::ContextNode(bindings, nullptr, nullptr)) {
+    node_->add_ref();
+}
+
+Context::Context(const Context& other) noexcept : node_(other.node_) { node_->add_ref(); }
+
+Context& Context::operator=(const Context& other) noexcept {
+    other.node_->add_ref();
+    node_->release();
+    node_ = other.node_;
+    return *this;
+}
+
+Context::~Context() { node_->release(); }
+
+Context copy_context() {
+    detail::ContextNode* const running = detail::current_context();
+    return Context(running != nullptr ? running->bindings() : nullptr);
+}
+
+}  // namespace coaio

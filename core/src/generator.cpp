@@ -114,7 +114,7 @@ void GeneratorBase::abandon() noexcept {
     }
     try {
         ClosingClaim claim(*this);
-        static_cast<void>(create_task(close_claimed(std::move(claim))));
+        static_cast<void>(create_task(close_claimed(std::move(claim)), {.eager_start = false}));
     } catch (...) {  // no memory for the task: the claim has dropped it
     }
 }
@@ -179,7 +179,7 @@ Coro<> shutdown_generators() {
         if (each->state != GeneratorBase::State::suspended) continue;
         const std::source_location where = each->location;
         ClosingClaim claim(*each);
-        tasks.push_back(create_task(close_at_shutdown(std::move(claim), where)));
+        tasks.push_back(create_task(close_at_shutdown(std::move(claim), where), {.eager_start = false}));
     }
     const std::uint32_t requests = current_task_state().bottom_requests();
     for (const Task<>& task : tasks) {

@@ -74,8 +74,14 @@ void TaskGroup::require_open() const {
 }
 
 void TaskGroup::adopt(const AnyTask& task) {
-    state_->tasks.emplace(task.state().get(), task);
     const Future<> view{detail::Ref<detail::FutureBase>(task.state())};
+    if (task.done()) {  // in its eager first step
+        state_->task_done(view.state());
+        return;
+    }
+    state_->tasks.emplace(task.state().get(), task);
+    // A sibling that failed inside its eager first step could not cancel it: it was not here yet.
+    if (state_->aborting) task.cancel();
     view.add_done_callback([state = state_](const Future<>& done) { state->task_done(done.state()); });
 }
 

@@ -5,6 +5,9 @@
 #include <coaio/core/detail/location.hpp>
 #include <coaio/core/error.hpp>
 
+#include "loop_impl.hpp"
+
+#include <thread>
 #include <utility>
 
 namespace coaio::detail {
@@ -27,16 +30,34 @@ TaskBase::TaskBase(LoopCore& core, PromiseBase& root, std::source_location spawn
       since_(core.now),
       id_(core.next_task_id++) {
     root.parent = nullptr;
-    context_ = current_context();
-    if (context_ != nullptr) context_->add_ref();
+    context_ = capture_context();
 }
 
 TaskBase::~TaskBase() {
     if (context_ != nullptr) context_->release();
 }
 
+bool can_start_eagerly(const LoopCore& core) {
+    const Loop::Impl& loop = core.loop->impl();
+    if (loop.running && loop.thread != std::this_thread::get_id()) {
+        throw RuntimeError("a task cannot start eagerly on another thread's loop: use run_coroutine_threadsafe");
+    }
+    return loop.running;
+}
+
 void TaskBase::start() {
     core_->ready.push(Entry(this));
+    enlist();
+}
+
+void TaskBase::start_eagerly() noexcept {
+    enlist();
+    const std::coroutine_handle<> next = thread_state.next;
+    step();
+    thread_state.next = next;
+}
+
+void TaskBase::enlist() noexcept {
     add_ref();
     next_ = core_->tasks;
     if (next_ != nullptr) next_->prev_ = this;

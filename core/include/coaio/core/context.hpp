@@ -43,4 +43,40 @@ private:
     char identity_ = 0;
 };
 
+/// A set of values of context variables that several tasks use in place: given to `create_task` as an option, what one
+/// of them sets the others see, and whoever holds the handle. Without one a task runs in a copy of its creator's values.
+///
+/// A handle: copies mean the same context. Belongs to one thread.
+///
+///     const coaio::Context context = coaio::copy_context();
+///     co_await coaio::create_task(set_locale(), {.context = &context});
+///     auto locale = context.get(current_locale);
+class Context {
+public:
+    /// One in which no variable has a value.
+    Context();
+    Context(const Context& other) noexcept;
+    Context& operator=(const Context& other) noexcept;
+    ~Context();
+
+    /// The variable's value in it.
+    template <class T>
+    [[nodiscard]] std::optional<T> get(const ContextVar<T>& variable) const {
+        if (const void* value = node_->find(&variable)) return *static_cast<const T*>(value);
+        return std::nullopt;
+    }
+
+    /// For the library.
+    [[nodiscard]] detail::ContextNode& node() const noexcept { return *node_; }
+
+private:
+    friend Context copy_context();
+    explicit Context(detail::ContextNode* bindings);
+
+    detail::ContextNode* node_;
+};
+
+/// The running task's or callback's values as they are now, in a context of their own.
+[[nodiscard]] Context copy_context();
+
 }  // namespace coaio

@@ -154,6 +154,10 @@ public:
     /// environment variable COAIO_DEBUG: on if it is set to anything but 0 or nothing.
     void set_debug(bool on) noexcept { core().debug = on; }
     [[nodiscard]] bool debug() const noexcept { return core().debug; }
+    /// Whether a new task takes its first step inside `create_task` where its options do not say; at first not.
+    /// `gather`, `shield`, task groups and whatever else makes tasks follow it.
+    void set_eager_tasks(bool on) noexcept { core().eager_tasks = on; }
+    [[nodiscard]] bool eager_tasks() const noexcept { return core().eager_tasks; }
     /// 100 ms at first.
     void set_slow_step_limit(Duration limit) noexcept;
     [[nodiscard]] Duration slow_step_limit() const noexcept;

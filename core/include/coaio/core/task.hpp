@@ -30,6 +30,8 @@ template <class T>
 
 namespace coaio {
 
+class Context;
+
 /// A task whose result type is not known here: what `wait`, `all_tasks` and `current_task` deal in.
 /// A handle, compared by identity.
 class AnyTask {
@@ -122,10 +124,17 @@ private:
 struct TaskOptions {
     /// Shown in dumps; empty: `Task-` and a number. Copied before the call returns.
     std::string_view name = {};
+    /// The context that the task uses in place, so that what it sets stays there; null: a copy of its creator's.
+    const Context* context = nullptr;
+    /// Takes the first step inside the call: a coroutine that never suspends is done on return, without a trip through
+    /// the ready queue. None: as `Loop::set_eager_tasks` says. Before the loop runs it makes no difference.
+    std::optional<bool> eager_start = std::nullopt;
 };
 
-/// Schedules `coro` on the running loop: its first step is taken on the next turn, in order of creation.
-/// Throws `RuntimeError` when no loop runs in this thread or it is closed; the coroutine then goes away unstarted.
+/// Schedules `coro` on the running loop: its first step is taken on the next turn, in order of creation, unless it is
+/// asked to start eagerly.
+/// Throws `RuntimeError` when no loop runs in this thread or it is closed, and for an eager start on a loop that runs in
+/// another thread; the coroutine then goes away unstarted.
 template <class T>
 Task<T> create_task(Coro<T> coro, TaskOptions options = {},
                     std::source_location where = std::source_location::current());
@@ -142,12 +151,19 @@ template <class T>
 Task<T> create_task(Coro<T> coro, TaskOptions options, std::source_location where) {
     auto& core = detail::require_core();
     if (core.closed) throw RuntimeError("the event loop is closed: no task can be created on it");
+    const bool eager = options.eager_start.value_or(core.eager_tasks) && detail::can_start_eagerly(core);
     // Takes the frame over only when nothing can throw any more.
     detail::Ref<detail::FutureBase> state(new detail::TaskState<T>(core, coro.peek(), where));
     auto& task = static_cast<detail::TaskBase&>(*state);
     if (!options.name.empty()) task.set_name(std::string(options.name));
-    task.start();
-    static_cast<void>(coro.release());
+    if (options.context != nullptr) task.use_context(*options.context);
+    if (eager) [[unlikely]] {
+        static_cast<void>(coro.release());
+        task.start_eagerly();
+    } else {
+        task.start();
+        static_cast<void>(coro.release());
+    }
     return Task<T>(std::move(state));
 }
 

@@ -152,8 +152,8 @@ ThreadsafeFuture<T> run_coroutine_threadsafe(Coro<T> coro, Loop& loop) {
     struct Start {
         void operator()() {
             Crossing& shared = *end.operator->();
-            auto task =
-                create_task(detail::cross(std::move(end), std::move(coro)), {.name = "run_coroutine_threadsafe"});
+            auto task = create_task(detail::cross(std::move(end), std::move(coro)),
+                                    {.name = "run_coroutine_threadsafe", .eager_start = false});
             shared.set_task(task);
         }
         using Crossing = detail::Crossing<T>;

@@ -7,8 +7,11 @@
 
 namespace coaio::detail {
 
-/// One binding of a context, and all that were made before it: contexts are immutable and share their tails, so that
-/// copying one into a new task costs a count.
+class TaskBase;
+
+/// One binding of a context, and all that were made before it: bindings are immutable and share their tails, so that
+/// copying a context into a new task costs a count. A node without a key binds nothing: it stands in front of a context
+/// that several tasks use in place, and what they bind goes behind it.
 class ContextNode {
 public:
     ContextNode(ContextNode* next, const void* key, std::shared_ptr<const void> value) noexcept
@@ -19,6 +22,11 @@ public:
     void add_ref() noexcept { ++refs_; }
     void release() noexcept;
     [[nodiscard]] const void* find(const void* key) const noexcept;
+    [[nodiscard]] bool shared() const noexcept { return key_ == nullptr; }
+    /// What a copy of the context starts with: the bindings as they are now.
+    [[nodiscard]] ContextNode* bindings() noexcept { return shared() ? next_ : this; }
+    /// Binds in a shared context.
+    void insert(const void* key, std::shared_ptr<const void> value);
     /// The same bindings in nodes of their own, for another thread: counts are of one thread. Counted once.
     [[nodiscard]] ContextNode* copy() const;
 
@@ -31,14 +39,28 @@ private:
 
 /// The context of the running task, or of the callback or job that this thread runs; null when it is empty.
 [[nodiscard]] ContextNode* current_context() noexcept;
+/// The bindings of the running context as they are now, counted once for the caller; null when there are none.
+[[nodiscard]] ContextNode* capture_context() noexcept;
 /// That of the callback, or of the job in a thread of a pool.
 extern constinit thread_local ContextNode* job_context;
+
+/// Runs what follows, until the end of the scope, in a context and outside of any task.
+class ContextScope {
+public:
+    explicit ContextScope(ContextNode* context) noexcept;
+    ContextScope(const ContextScope&) = delete;
+    ContextScope& operator=(const ContextScope&) = delete;
+    ~ContextScope();
+
+private:
+    ContextNode* outer_context_;
+    TaskBase* outer_task_;
+};
+
 /// The context in which a callback was registered, kept for when it runs.
 class CapturedContext {
 public:
-    CapturedContext() noexcept : node_(current_context()) {
-        if (node_ != nullptr) node_->add_ref();
-    }
+    CapturedContext() noexcept : node_(capture_context()) {}
     CapturedContext(const CapturedContext&) = delete;
     CapturedContext& operator=(const CapturedContext&) = delete;
     ~CapturedContext() {

@@ -36,6 +36,8 @@ struct LoopCore {
     Loop* loop = nullptr;
     bool closed = false;
     bool debug = false;
+    /// New tasks take their first step at once unless told otherwise.
+    bool eager_tasks = false;
 
     /// Makes a task or a runnable ready. A suspended task is woken: it does not hang at its suspension any more.
     void schedule(Entry entry) noexcept;

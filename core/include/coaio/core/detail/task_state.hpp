@@ -11,9 +11,16 @@
 #include <source_location>
 #include <string>
 
+namespace coaio {
+class Context;
+}
+
 namespace coaio::detail {
 
 class ContextNode;
+
+/// False while the loop does not run yet; throws `RuntimeError` when it runs in another thread.
+[[nodiscard]] bool can_start_eagerly(const LoopCore& core);
 
 /// One level of cancellation of a task. The bottom level takes the requests from outside. A masked stretch puts a new
 /// level on top: requests to the levels below stay pending until it is left, while the deadlines and groups that were
@@ -40,6 +47,8 @@ public:
 
     /// Enters the loop's list and the ready queue: the first step is taken on the next turn.
     void start();
+    /// Enters the loop's list and takes the first step now, inside whatever runs.
+    void start_eagerly() noexcept;
     /// Runs the coroutine until it suspends or ends. Called by the loop only.
     void step() noexcept;
 
@@ -115,6 +124,8 @@ public:
     [[nodiscard]] const std::source_location& definition() const noexcept { return definition_; }
 
     [[nodiscard]] ContextNode*& context() noexcept { return context_; }
+    /// Runs in this context instead of a copy of its creator's.
+    void use_context(const Context& context) noexcept;
 
 protected:
     /// Moves the value out of the finished root coroutine.
@@ -128,6 +139,7 @@ private:
     void end(FutureStatus status, std::exception_ptr exception) noexcept;
     void settle() noexcept;
     void set_message(CancelLevel& level, CancelMessage message) noexcept;
+    void enlist() noexcept;
 
     Suspension* leaf_ = nullptr;
     PromiseBase* leaf_frame_;
