@@ -28,21 +28,23 @@ std::size_t DoneCallback::remove() noexcept {
 
 void DoneCallback::run() noexcept {
     LoopCore& core = future_->core();
-    try {
-        context_.run([this] { invoke(); });
-    } catch (...) {
-        report_callback_failure(core, "Exception in a done callback");
-    }
+    context_.run([this, &core] {
+        try {
+            invoke();
+        } catch (...) {
+            report_callback_failure(core, "Exception in a done callback");
+        }
+    });
     drop();
     release();
 }
 
-void report_callback_failure(LoopCore& core, const char* what) noexcept {
+void report_callback_failure(LoopCore& core, std::string what, const void* handle) noexcept {
     std::exception_ptr exception = std::current_exception();
     if (is_base_error(exception)) {
         if (core.escaping == nullptr) core.escaping = std::move(exception);
     } else {
-        core.report(what, std::move(exception));
+        core.report(std::move(what), std::move(exception), nullptr, handle);
     }
 }
 

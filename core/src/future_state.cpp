@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/detail/future_state.hpp>
 
+#include <coaio/core/detail/location.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/error.hpp>
 
@@ -96,5 +97,7 @@ void FutureBase::dispose() noexcept {
 }
 
 std::string FutureBase::subject() const { return "a future"; }
+
+std::string MadeFuture::subject() const { return "a future, created at " + describe_location(site_); }
 
 }  // namespace coaio::detail

@@ -186,6 +186,9 @@ void Loop::Impl::run_entry(detail::Entry entry) noexcept {
 
 void Loop::Impl::run_timed(detail::Entry entry) noexcept {
     const detail::Ref<detail::TaskBase> task(entry.is_task() ? entry.task() : nullptr);
+    const std::source_location* const made_at = task ? nullptr : entry.runnable()->site();
+    const bool known = made_at != nullptr;
+    const std::source_location site = known ? *made_at : std::source_location();
     const std::int64_t before = read_clock();
     if (task) {
         task->step();
@@ -199,6 +202,7 @@ void Loop::Impl::run_timed(detail::Entry entry) noexcept {
         char seconds[32];
         std::snprintf(seconds, sizeof seconds, "%.3f s", static_cast<double>(took) / 1e9);
         std::string who = "a callback";
+        if (known) who += " (scheduled at " + detail::describe_location(site) + ")";
         if (task) {
             const auto* const frame = task->leaf_frame();
             who = task->name() + " (" + detail::describe_location(frame ? frame->location : task->definition()) + ")";
@@ -227,6 +231,10 @@ void Loop::Impl::take_posted() {
 }
 
 void Loop::post(std::shared_ptr<detail::Posted> item) {
+    if (detail::thread_state.core == core_) {  // in its own thread, where the order of call_soon holds
+        item->enter(*impl_, item);
+        return;
+    }
     if (!impl_->mailbox->post(std::move(item))) throw RuntimeError("the event loop is closed");
 }
 
@@ -356,11 +364,13 @@ void HandleState::run() noexcept {
     timer_.fired();
     const Ref<HandleState> keep(this);
     release();
-    try {
-        context_.run([this] { invoke(); });
-    } catch (...) {
-        report_callback_failure(*core_, "Exception in a callback");
-    }
+    context_.run([this] {
+        try {
+            invoke();
+        } catch (...) {
+            report_callback_failure(*core_, "Exception in a callback scheduled at " + describe_location(site_), this);
+        }
+    });
     drop();
 }
 

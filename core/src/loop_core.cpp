@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/detail/loop_core.hpp>
 
+#include <coaio/core/detail/context_node.hpp>
 #include <coaio/core/detail/task_state.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <cstdio>
 #include <limits>
+#include <optional>
 #include <typeinfo>
 
 namespace coaio::detail {
@@ -58,7 +60,8 @@ void LoopCore::collect_due() noexcept {
     }
 }
 
-void LoopCore::report(std::string message, std::exception_ptr exception, const FutureBase* future) noexcept {
+void LoopCore::report(std::string message, std::exception_ptr exception, const FutureBase* future,
+                      const void* handle) noexcept {
     if (loop == nullptr) {
         report_without_loop(message, exception);
         return;
@@ -68,6 +71,11 @@ void LoopCore::report(std::string message, std::exception_ptr exception, const F
         context.message = std::move(message);
         context.exception = std::move(exception);
         context.future = future;
+        context.handle = handle;
+        std::optional<ContextScope> scope;
+        if (future != nullptr && future->kind() == FutureKind::task) {
+            scope.emplace(static_cast<const TaskBase*>(future)->context());
+        }
         loop->call_exception_handler(context);
     } catch (...) {
         // Only a KeyboardInterrupt or SystemExit comes out of the handler: it leaves the loop.

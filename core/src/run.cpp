@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/run.hpp>
 
+#include <coaio/core/detail/context_node.hpp>
 #include <coaio/core/detail/generators.hpp>
 #include <coaio/core/detail/signals.hpp>
 #include <coaio/core/error.hpp>
@@ -27,6 +28,7 @@ void cancel_leftovers(Loop& loop, const std::vector<AnyTask>& tasks) {
     for (const AnyTask& task : tasks) {
         if (task.state()->status() != detail::FutureStatus::failed) continue;
         task.state()->mark_retrieved();
+        const detail::ContextScope scope(task.state()->context());
         loop.call_exception_handler({.message = "a task failed while run() was shutting down: " + task.name(),
                                      .exception = task.state()->stored_exception(),
                                      .future = task.state().get()});

@@ -32,17 +32,33 @@ void CrossingBase::rethrow() const {
     std::rethrow_exception(error);
 }
 
-void CrossingBase::finish_locked() {
-    done_ = true;
-    settled_.notify_all();
+void CrossingBase::call_hook() {
+    std::function<void()> hook;
+    {
+        const std::lock_guard lock(mutex_);
+        hook.swap(hook_);
+    }
+    if (hook) hook();
+}
+
+void CrossingBase::when_done(std::function<void()> hook) {
+    {
+        const std::lock_guard lock(mutex_);
+        hook_ = std::move(hook);
+        if (!done_) return;
+    }
+    call_hook();
 }
 
 void CrossingBase::fail(std::exception_ptr error) {
-    const std::lock_guard lock(mutex_);
-    if (done_) return;
-    cancelled_ = is_cancellation(error);
-    error_ = std::move(error);
-    finish_locked();
+    {
+        const std::lock_guard lock(mutex_);
+        if (done_) return;
+        cancelled_ = is_cancellation(error);
+        error_ = std::move(error);
+        finish_locked();
+    }
+    call_hook();
 }
 
 void CrossingBase::abandon() {

@@ -55,7 +55,14 @@ bool Timeout::uncancel() noexcept {
     return task_->uncancel(*level_) <= requests_at_entry_;
 }
 
+// The functions that take a body cannot get this wrong; whoever uses the scope by itself can.
+void Timeout::check_task() const noexcept {
+    if (detail::thread_state.task == task_ || !task_->core().debug) return;
+    task_->core().report("a block with a deadline was left by another task than the one that entered it", nullptr);
+}
+
 void Timeout::leave() noexcept {
+    check_task();
     task_->core().disarm(timer_);
     if (state_ == State::expiring) {
         static_cast<void>(uncancel());
@@ -65,6 +72,7 @@ void Timeout::leave() noexcept {
 }
 
 void Timeout::leave_by_exception() {
+    check_task();
     task_->core().disarm(timer_);
     if (state_ != State::expiring) {
         state_ = State::finished;

@@ -532,3 +532,20 @@ TEST_CASE("A generator cut at any turn is cleaned up once and holds nothing") {
         },
         [&](std::size_t) { return check(log); });
 }
+
+TEST_CASE("AGN-15: a half-run generator without clean-up goes at the end of a run without a word") {
+    coaio::testing::TestLoop loop;
+    loop.fail_on_reports();
+    static std::optional<coaio::AsyncGenerator<int>> kept;
+    auto plain = []() -> coaio::AsyncGenerator<int> {
+        co_yield 1;
+        co_yield 2;
+    };
+    auto main = [](auto make) -> Coro<> {
+        kept.emplace(make());
+        const auto first = co_await kept->next();
+        REQUIRE(first == 1);
+    };
+    loop.run(main(plain));
+    kept.reset();
+}

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <pthread.h>
@@ -186,4 +187,68 @@ TEST_CASE("a program's own handler of SIGINT takes the place of the run's", "[th
         co_return co_await told;
     };
     CHECK(runner.run(main()) == 5);
+}
+
+TEST_CASE("RUN-18: a main task that answers the interrupt with an error of its own gives that", "[threads]") {
+    const DefaultInterrupt interrupt;
+    coaio::Runner runner;
+    const auto answers = []() -> Coro<> {
+        static_cast<void>(co_await interrupted(true));
+        throw std::runtime_error("own answer");
+    };
+    CHECK_THROWS_WITH(runner.run(answers()), tests::contains("own answer"));
+    CHECK(disposition(SIGINT) == SIG_DFL);
+}
+
+TEST_CASE("RUN-20: a main task that somebody else cancelled too gives CancelledError", "[threads]") {
+    const DefaultInterrupt interrupt;
+    coaio::Runner runner;
+    const auto cancelled_too = []() -> Coro<> {
+        const coaio::AnyTask me = *coaio::current_task();
+        coaio::get_running_loop().call_soon([me] { me.cancel(); });
+        static_cast<void>(co_await interrupted(false));
+    };
+    CHECK_THROWS_AS(runner.run(cancelled_too()), coaio::CancelledError);
+}
+
+TEST_CASE("RUN-21: where SIGINT is taken, or off the main thread, a run leaves it alone and works", "[threads]") {
+    const auto looks = []() -> Coro<void (*)(int)> { co_return disposition(SIGINT); };
+    const auto own = [](int) {};
+    {
+        const DefaultInterrupt interrupt;
+        CHECK(coaio::run(looks()) != SIG_DFL);
+        std::signal(SIGINT, own);
+        CHECK(coaio::run(looks()) == static_cast<void (*)(int)>(own));
+        std::signal(SIGINT, SIG_DFL);
+        void (*elsewhere)(int) = own;
+        std::thread([&] { elsewhere = coaio::run(looks()); }).join();
+        CHECK(elsewhere == SIG_DFL);
+    }
+}
+
+TEST_CASE("RUN-22: after a run SIGINT is as before, and left-over tasks were cancelled before the interrupt leaves",
+          "[threads]") {
+    const DefaultInterrupt interrupt;
+    bool cancelled = false;
+    const auto leftover = [](bool& flag) -> Coro<> {
+        try {
+            co_await coaio::sleep(std::chrono::hours(1));
+        } catch (const coaio::CancelledError&) {
+            flag = true;
+        }
+    };
+    const auto main = [](auto make, bool& flag) -> Coro<> {
+        coaio::create_task(make(flag));
+        static_cast<void>(co_await interrupted(false));
+    };
+    bool thrown = false;
+    try {
+        coaio::Runner runner;
+        runner.run(main(leftover, cancelled));
+    } catch (const coaio::KeyboardInterrupt&) {
+        thrown = true;
+    }
+    CHECK(thrown);
+    CHECK(cancelled);
+    CHECK(disposition(SIGINT) == SIG_DFL);
 }

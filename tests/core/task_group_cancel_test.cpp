@@ -265,3 +265,110 @@ TEST_CASE("cut: every task of a group has ended when the group is left, whatever
     };
     coaio::testing::cut(factory, [&](std::size_t) { REQUIRE(running == 0); });
 }
+
+TEST_CASE("TGP-11: a task that fails while the cancelled body cleans up makes it a group") {
+    auto block = []() -> Coro<> {
+        co_await coaio::task_group([](TaskGroup& group) -> Coro<> {
+            group.create_task(fail_after(2s, "meanwhile"));
+            co_await slow_to_cancel(5s, "");
+        });
+    };
+    auto parent = [](auto make, std::string& text) -> Coro<> { text = co_await outcome(make()); };
+    auto main = [](auto run, auto make) -> Coro<std::string> {
+        std::string text;
+        auto task = create_task(run(make, text));
+        co_await coaio::sleep(1s);
+        task.cancel();
+        co_await coaio::sleep(10s);
+        co_return text;
+    };
+    REQUIRE(coaio::testing::run(main(parent, block)) == "group(meanwhile)");
+}
+
+TEST_CASE("TGP-13: a body that turns the outside cancellation into an error of its own gives a group with that") {
+    auto block = [](Log& log) -> Coro<> {
+        co_await coaio::task_group([&](TaskGroup& group) -> Coro<> {
+            group.create_task(hang(log, "task"));
+            co_await slow_to_cancel(0s, "own");
+        });
+    };
+    auto parent = [](auto make, Log& log, std::string& text) -> Coro<> { text = co_await outcome(make(log)); };
+    auto main = [](auto run, auto make, Log& log) -> Coro<std::string> {
+        std::string text;
+        auto task = create_task(run(make, log, text));
+        co_await coaio::sleep(1s);
+        task.cancel();
+        co_await coaio::sleep(1s);
+        co_return text;
+    };
+    Log log;
+    REQUIRE(coaio::testing::run(main(parent, block, log)) == "group(own)");
+    REQUIRE(log == Log{"task"});
+}
+
+TEST_CASE("TGP-19: finished tasks are dropped at once, so a long-lived group does not grow") {
+    auto main = []() -> Coro<> {
+        co_await coaio::task_group([](TaskGroup& group) -> Coro<> {
+            const auto value = std::make_shared<int>(1);
+            auto child = [](std::shared_ptr<int> mine) -> Coro<std::shared_ptr<int>> { co_return mine; };
+            for (int i = 0; i < 100; ++i) {
+                group.create_task(child(value));
+                co_await coaio::sleep(0s);
+                co_await coaio::sleep(0s);
+                REQUIRE(value.use_count() == 1);
+            }
+        });
+    };
+    coaio::testing::run(main());
+}
+
+TEST_CASE(
+    "TGP-28: a parent that handles a group thrown in answer to its cancellation is struck at its next suspension") {
+    auto block = []() -> Coro<> {
+        co_await coaio::task_group([](TaskGroup& group) -> Coro<> {
+            group.create_task(slow_to_cancel(1s, "cleanup"));
+            co_await coaio::sleep(1h);
+        });
+    };
+    auto parent = [](auto make) -> Coro<std::string> {
+        std::string text = co_await outcome(make());
+        text += " " + std::to_string(requests());
+        const bool thrown = co_await struck();
+        co_return text + (thrown ? " struck" : " calm");
+    };
+    auto main = [](auto run, auto make) -> Coro<std::string> {
+        auto task = create_task(run(make));
+        co_await coaio::sleep(1s);
+        task.cancel();
+        co_return co_await task;
+    };
+    REQUIRE(coaio::testing::run(main(parent, block)) == "group(cleanup) 1 struck");
+}
+
+TEST_CASE("TGP-35: a task that fails when its parent is already over is reported, and nobody is cancelled") {
+    coaio::testing::TestLoop test;
+    std::vector<std::string> reports;
+    test.loop().set_exception_handler([&](coaio::Loop&, const coaio::ExceptionContext& context) {
+        reports.push_back(context.message + ": " + coaio::describe_exception(context.exception));
+    });
+    // Only a program that holds the group by itself can leave it like this.
+    auto parent = [](Log& log) -> Coro<> {
+        TaskGroup group;
+        group.create_task(fail_after(1s, "orphan"));
+        group.create_task([](Log& names) -> Coro<> {
+            co_await coaio::sleep(2s);
+            names.emplace_back("sibling done");
+        }(log));
+        co_return;
+    };
+    auto main = [](auto make) -> Coro<> {
+        Log log;
+        co_await create_task(make(log));
+        co_await coaio::sleep(5s);
+        REQUIRE(log == Log{"sibling done"});
+    };
+    test.run(main(parent));
+    REQUIRE(reports.size() == 1);
+    REQUIRE_THAT(reports[0], tests::contains("parent was already over"));
+    REQUIRE_THAT(reports[0], tests::contains("orphan"));
+}

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/threadsafe.hpp>
 
+#include <coaio/core/generator.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 
 #include "support/catch.hpp"
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -118,4 +120,51 @@ TEST_CASE("a loop that closes ends the wait of whoever waits for it", "[threads]
     CHECK_THROWS_AS(begun->result(0s), coaio::CancelledError);
     CHECK_THROWS_AS(posted->result(0s), coaio::CancelledError);
     CHECK_FALSE(begun->cancel());
+}
+
+namespace {
+
+struct Cleanup {
+    std::thread::id ran_on;
+    bool awaited = false;
+};
+
+coaio::AsyncGenerator<int> cleans_up(std::shared_ptr<Cleanup> cleanup) {
+    try {
+        co_yield 1;
+    } catch (const coaio::GeneratorExit&) {
+        cleanup->ran_on = std::this_thread::get_id();
+    }
+    co_await coaio::sleep(1ms);
+    cleanup->awaited = true;
+}
+
+Coro<> consumes(std::shared_ptr<Cleanup> cleanup, std::promise<std::thread::id>& begun) {
+    auto generator = cleans_up(std::move(cleanup));
+    static_cast<void>(co_await generator.next());
+    begun.set_value(std::this_thread::get_id());
+    co_await coaio::sleep(1h);
+}
+
+}  // namespace
+
+TEST_CASE("AGN-13: a generator that goes because another thread let go of its task is closed on its own loop",
+          "[threads]") {
+    const auto cleanup = std::make_shared<Cleanup>();
+    std::promise<std::thread::id> begun;
+    std::thread::id loop_thread;
+    {
+        LoopThread thread;
+        {
+            const auto future = coaio::run_coroutine_threadsafe(consumes(cleanup, begun), thread.loop());
+            loop_thread = begun.get_future().get();
+            future.cancel();
+        }
+        const auto settled = []() -> Coro<> {
+            while (coaio::all_tasks().size() > 1) co_await coaio::sleep(1ms);
+        };
+        coaio::run_coroutine_threadsafe(settled(), thread.loop()).result(10s);
+    }
+    CHECK(cleanup->ran_on == loop_thread);
+    CHECK(cleanup->awaited);
 }

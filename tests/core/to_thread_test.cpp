@@ -104,7 +104,8 @@ TEST_CASE("EXE-03: jobs run once each, at the same time on several threads", "[t
     });
 }
 
-TEST_CASE("EXE-05: a cancelled awaiter goes on at once while its job runs to the end, owning what it uses", "[threads]") {
+TEST_CASE("EXE-05: a cancelled awaiter goes on at once while its job runs to the end, owning what it uses",
+          "[threads]") {
     coaio::Loop loop;
     auto owned = std::make_shared<int>(7);
     const std::weak_ptr<int> watch = owned;
@@ -133,7 +134,8 @@ TEST_CASE("EXE-05: a cancelled awaiter goes on at once while its job runs to the
     CHECK(watch.expired());
 }
 
-TEST_CASE("EXE-06: a job that is cancelled while it waits for a thread never runs, and lets go of what it holds", "[threads]") {
+TEST_CASE("EXE-06: a job that is cancelled while it waits for a thread never runs, and lets go of what it holds",
+          "[threads]") {
     coaio::Loop loop;
     loop.set_default_executor(std::make_shared<coaio::ThreadPoolExecutor>(1));
     Gate gate;
@@ -223,7 +225,8 @@ TEST_CASE("EXE-04: context variables of the caller can be read in the thread", "
     });
 }
 
-TEST_CASE("LOOP-28, LOOP-33: callbacks posted from another thread run in the order of posting, and wake a waiting loop", "[threads]") {
+TEST_CASE("LOOP-28, LOOP-33: callbacks posted from another thread run in the order of posting, and wake a waiting loop",
+          "[threads]") {
     coaio::Loop loop;
     std::vector<int> order;
     std::thread poster([&] {

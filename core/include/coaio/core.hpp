@@ -29,6 +29,7 @@
 #include <coaio/core/semaphore.hpp>
 #include <coaio/core/shield.hpp>
 #include <coaio/core/sleep.hpp>
+#include <coaio/core/staggered_race.hpp>
 #include <coaio/core/syscall_fault.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/task_group.hpp>

@@ -5,7 +5,6 @@
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <iterator>
@@ -13,6 +12,7 @@
 #include <optional>
 #include <ranges>
 #include <source_location>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -164,13 +164,13 @@ template <std::ranges::input_range R>
     using A = std::ranges::range_value_t<R>;
     using H = decltype(ensure_future(std::declval<A>()));
     std::vector<H> handles;
+    [[maybe_unused]] std::unordered_set<const void*> seen;
     for (auto&& each : awaitables) {
         if constexpr (detail::IsCoro<A>::value) {
             handles.push_back(ensure_future(std::move(each), where));
         } else {
             H handle = ensure_future(each, where);
-            const bool seen = std::ranges::any_of(handles, [&](const H& one) { return one.same_as(handle); });
-            if (!seen) handles.push_back(std::move(handle));
+            if (seen.insert(handle.state().get()).second) handles.push_back(std::move(handle));
         }
     }
     return AsCompleted<H>(std::move(handles), timeout);

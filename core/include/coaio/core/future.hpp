@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -46,8 +47,8 @@ public:
     using Reference = std::add_lvalue_reference_t<std::add_const_t<T>>;
 
     /// A pending future of the running loop. Throws `RuntimeError` when none runs.
-    Future()
-        : state_(new detail::WithValue<T, detail::FutureBase>(detail::require_core(), detail::FutureKind::future)) {}
+    Future(std::source_location where = std::source_location::current())  // NOLINT: {} makes one
+        : state_(new detail::WithValue<T, detail::MadeFuture>(detail::require_core(), where)) {}
 
     [[nodiscard]] bool done() const noexcept { return state_->done(); }
     [[nodiscard]] bool cancelled() const noexcept { return state_->status() == detail::FutureStatus::cancelled; }

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <source_location>
 #include <utility>
 
 namespace coaio::detail {
@@ -36,9 +37,11 @@ public:
 
     void run() noexcept final;
     void discard() noexcept final;
+    [[nodiscard]] const std::source_location* site() const noexcept final { return &site_; }
 
 protected:
-    explicit HandleState(LoopCore& core) noexcept : core_(&core), timer_(Entry(static_cast<Runnable*>(this))) {}
+    HandleState(LoopCore& core, const std::source_location& site) noexcept
+        : core_(&core), timer_(Entry(static_cast<Runnable*>(this))), site_(site) {}
     virtual void invoke() = 0;
     virtual void drop() noexcept = 0;
 
@@ -46,6 +49,7 @@ private:
     LoopCore* core_;
     CapturedContext context_;
     Timer timer_;
+    std::source_location site_;
     std::int64_t when_ = 0;
     std::uint32_t refs_ = 0;
     bool cancelled_ = false;
@@ -54,7 +58,8 @@ private:
 template <class F>
 class HandleOf final : public HandleState {
 public:
-    HandleOf(LoopCore& core, F function) : HandleState(core), function_(std::move(function)) {}
+    HandleOf(LoopCore& core, F function, const std::source_location& site)
+        : HandleState(core, site), function_(std::move(function)) {}
 
 private:
     void invoke() override { (*function_)(); }
@@ -77,6 +82,8 @@ public:
     /// The callback will not run, and what it captured is let go now. No effect when it ran or was cancelled before.
     void cancel() const noexcept { state_->cancel(); }
     [[nodiscard]] bool cancelled() const noexcept { return state_->cancelled(); }
+    /// Whether this is the one that the context of an exception handler means.
+    [[nodiscard]] bool is(const void* handle) const noexcept { return handle == state_.get(); }
 
     /// For the library.
     explicit Handle(detail::Ref<detail::HandleState> state) noexcept : state_(std::move(state)) {}

@@ -28,6 +28,8 @@ struct ExceptionContext {
     std::exception_ptr exception = nullptr;
     /// The task or future concerned, for identity only; may be null.
     const void* future = nullptr;
+    /// The callback concerned, for `Handle::is`; may be null.
+    const void* handle = nullptr;
 };
 
 /// A loop in figures.
@@ -76,25 +78,25 @@ public:
 
     /// Calls `function()` on the next turn, in order of the calls.
     template <class F>
-    Handle call_soon(F function) {
+    Handle call_soon(F function, std::source_location where = std::source_location::current()) {
         check_usable();
-        detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function)));
+        detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function), where));
         state->enqueue();
         return Handle(std::move(state));
     }
     /// Calls `function()` after `delay`, at the earliest; equal times in order of the calls.
     template <class F>
-    TimerHandle call_later(Duration delay, F function) {
-        return call_at(detail::later(time(), delay), std::move(function));
+    TimerHandle call_later(Duration delay, F function, std::source_location where = std::source_location::current()) {
+        return call_at(detail::later(time(), delay), std::move(function), where);
     }
     template <class F>
-    TimerHandle call_at(TimePoint when, F function) {
+    TimerHandle call_at(TimePoint when, F function, std::source_location where = std::source_location::current()) {
         check_usable();
-        detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function)));
+        detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function), where));
         state->arm(when.time_since_epoch().count());
         return TimerHandle(std::move(state));
     }
-    /// `call_soon` from any thread; wakes the loop. Throws `RuntimeError` when the loop is closed.
+    /// `call_soon` from any thread; wakes the loop. In the loop's own thread it queues as `call_soon` does. Throws `RuntimeError` when the loop is closed.
     template <class F>
     ThreadsafeHandle call_soon_threadsafe(F function) {
         auto call = std::make_shared<detail::PostedCallOf<F>>(std::move(function));
@@ -144,7 +146,8 @@ public:
                         std::source_location where = std::source_location::current());
 
     using ExceptionHandler = std::function<void(Loop&, const ExceptionContext&)>;
-    /// Who hears of failures that nobody awaits; empty: the default, which writes to standard error.
+    /// Who hears of failures that nobody awaits; empty: the default, which writes to standard error. It runs in the
+    /// context of the task or callback that failed.
     void set_exception_handler(ExceptionHandler handler);
     void call_exception_handler(const ExceptionContext& context);
     void default_exception_handler(const ExceptionContext& context) const noexcept;

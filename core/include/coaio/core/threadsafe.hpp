@@ -2,12 +2,14 @@
 #pragma once
 
 #include <coaio/core/coro.hpp>
+#include <coaio/core/detail/job.hpp>
 #include <coaio/core/detail/slot.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/task.hpp>
 
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,11 +34,18 @@ public:
     void set_task(std::optional<AnyTask> task) { task_ = std::move(task); }
     /// Nobody will settle it any more: whoever waits must not wait for ever.
     void abandon();
+    /// Calls `hook()` once it is settled, on the thread that does so; at once if it is.
+    void when_done(std::function<void()> hook);
 
 protected:
     explicit CrossingBase(Loop& loop) : loop_(&loop) {}
     ~CrossingBase() = default;
-    void finish_locked();
+    void finish_locked() {
+        done_ = true;
+        settled_.notify_all();
+    }
+    /// Once settled, and without the lock: the hook may come back here.
+    void call_hook();
 
     mutable std::mutex mutex_;
     mutable std::condition_variable settled_;
@@ -47,6 +56,7 @@ protected:
 private:
     Loop* loop_;
     std::optional<AnyTask> task_;
+    std::function<void()> hook_;
 };
 
 template <class T>
@@ -54,9 +64,12 @@ class Crossing final : public CrossingBase {
 public:
     explicit Crossing(Loop& loop) : CrossingBase(loop) {}
     void succeed(Regular<T> value) {
-        const std::lock_guard lock(mutex_);
-        value_.emplace(std::move(value));
-        finish_locked();
+        {
+            const std::lock_guard lock(mutex_);
+            value_.emplace(std::move(value));
+            finish_locked();
+        }
+        call_hook();
     }
     [[nodiscard]] Regular<T> take() {
         const std::lock_guard lock(mutex_);
@@ -136,10 +149,39 @@ public:
     /// For the library.
     explicit ThreadsafeFuture(std::shared_ptr<detail::Crossing<T>> crossing) noexcept
         : crossing_(std::move(crossing)) {}
+    [[nodiscard]] const std::shared_ptr<detail::Crossing<T>>& crossing() const noexcept { return crossing_; }
 
 private:
     std::shared_ptr<detail::Crossing<T>> crossing_;
 };
+
+namespace detail {
+
+/// Brings a result over. Dropped unused, nobody wants it any more.
+template <class T>
+class FetchResult {
+public:
+    explicit FetchResult(std::shared_ptr<Crossing<T>> crossing) noexcept : crossing_(std::move(crossing)) {}
+    FetchResult(FetchResult&&) noexcept = default;
+    FetchResult& operator=(FetchResult&&) = delete;
+    ~FetchResult() {
+        if (crossing_ != nullptr) static_cast<void>(crossing_->cancel(crossing_));
+    }
+    T operator()() {
+        const auto crossing = std::move(crossing_);
+        crossing->rethrow();
+        if constexpr (std::is_void_v<T>) {
+            static_cast<void>(crossing->take());
+        } else {
+            return crossing->take();
+        }
+    }
+
+private:
+    std::shared_ptr<Crossing<T>> crossing_;
+};
+
+}  // namespace detail
 
 /// Runs `coro` as a task of `loop`, which runs in another thread. Call it from any thread but the loop's.
 ///
@@ -162,6 +204,27 @@ ThreadsafeFuture<T> run_coroutine_threadsafe(Coro<T> coro, Loop& loop) {
     };
     loop.call_soon_threadsafe(Start{detail::CrossingEnd<T>(crossing), std::move(coro)});
     return ThreadsafeFuture<T>(std::move(crossing));
+}
+
+/// A future of the running loop for what another thread's loop works on, to be awaited here. A future of a loop is
+/// returned as it is. The result is fetched once: `future.result()` throws afterwards.
+///
+/// Cancellation: cancels the task on the other loop, and is not delayed by what that makes of it.
+///
+///     auto answer = co_await coaio::wrap_future(coaio::run_coroutine_threadsafe(ask(question), other_loop));
+template <class T>
+[[nodiscard]] Future<T> wrap_future(const ThreadsafeFuture<T>& future) {
+    auto& core = detail::require_core();
+    const detail::Ref<detail::JobFuture> wrapper(new detail::WithValue<T, detail::JobFuture>(core));
+    const auto job =
+        std::make_shared<detail::JobOf<detail::FetchResult<T>, T>>(core, detail::FetchResult<T>(future.crossing()));
+    job->attach(wrapper, job);
+    future.crossing()->when_done([job] { job->work(job); });
+    return Future<T>(wrapper);
+}
+template <class T>
+[[nodiscard]] Future<T> wrap_future(Future<T> future) {
+    return future;
 }
 
 }  // namespace coaio

@@ -46,6 +46,7 @@ private:
     void run() noexcept override;
     void arm();
     [[nodiscard]] bool uncancel() noexcept;
+    void check_task() const noexcept;
 
     detail::TaskBase* task_;
     detail::CancelLevel* level_;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <ranges>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -60,10 +61,10 @@ template <std::ranges::input_range R>
     -> Coro<WaitResult<std::ranges::range_value_t<R>>> {
     using H = std::ranges::range_value_t<R>;
     std::vector<H> handles;
+    std::unordered_set<const void*> seen;
     for (auto&& each : tasks) {
-        bool seen = false;
-        for (const H& earlier : handles) seen = seen || earlier.state().get() == H(each).state().get();
-        if (!seen) handles.push_back(each);
+        H handle(std::forward<decltype(each)>(each));
+        if (seen.insert(handle.state().get()).second) handles.push_back(std::move(handle));
     }
     detail::require_waitable(handles.size());
     return detail::wait_parted<H>(std::move(handles), when, timeout);

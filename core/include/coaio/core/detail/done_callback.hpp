@@ -5,6 +5,7 @@
 #include <coaio/core/detail/future_state.hpp>
 
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace coaio::detail {
@@ -71,6 +72,6 @@ private:
 
 /// Runs something of the user's from the loop: an error goes to the exception handler, a KeyboardInterrupt or
 /// SystemExit leaves the loop.
-void report_callback_failure(LoopCore& core, const char* what) noexcept;
+void report_callback_failure(LoopCore& core, std::string what, const void* handle = nullptr) noexcept;
 
 }  // namespace coaio::detail

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <source_location>
 #include <string>
 #include <utility>
 
@@ -101,6 +102,19 @@ protected:
     FutureKind kind_;
     bool retrieved_ = false;
     bool taken_ = false;
+};
+
+/// The state of a future that a program made itself: it knows where.
+class MadeFuture : public FutureBase {
+public:
+    MadeFuture(LoopCore& core, const std::source_location& site) noexcept
+        : FutureBase(core, FutureKind::future), site_(site) {}
+
+protected:
+    [[nodiscard]] std::string subject() const override;
+
+private:
+    std::source_location site_;
 };
 
 /// A counted reference to a state.

@@ -3,6 +3,7 @@
 
 #include <coaio/core/detail/context_node.hpp>
 #include <coaio/core/detail/future_state.hpp>
+#include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/detail/posted.hpp>
 
 #include <atomic>
@@ -99,7 +100,8 @@ private:
                 error_ = std::current_exception();
             }
         }
-        const auto status = error_ == nullptr ? FutureStatus::finished : FutureStatus::failed;
+        auto status = error_ == nullptr ? FutureStatus::finished : FutureStatus::failed;
+        if (is_cancellation(error_)) status = FutureStatus::cancelled;
         future.finish(status, std::move(error_));
     }
 

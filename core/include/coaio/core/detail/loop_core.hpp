@@ -50,7 +50,8 @@ struct LoopCore {
     void collect_due() noexcept;
 
     /// Hands a failure that nobody else will see to the loop's exception handler. Never throws.
-    void report(std::string message, std::exception_ptr exception, const FutureBase* future = nullptr) noexcept;
+    void report(std::string message, std::exception_ptr exception, const FutureBase* future = nullptr,
+                const void* handle = nullptr) noexcept;
 };
 
 [[noreturn]] void throw_no_running_loop();

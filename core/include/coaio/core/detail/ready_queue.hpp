@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 
 namespace coaio::detail {
 
@@ -15,6 +16,8 @@ public:
     virtual void run() noexcept = 0;
     /// The loop closes and will never run it: let go of what it holds.
     virtual void discard() noexcept {}
+    /// Where in the program it was scheduled; null where that is no news.
+    [[nodiscard]] virtual const std::source_location* site() const noexcept { return nullptr; }
 
 protected:
     Runnable() = default;

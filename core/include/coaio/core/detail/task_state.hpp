@@ -124,6 +124,7 @@ public:
     [[nodiscard]] const std::source_location& definition() const noexcept { return definition_; }
 
     [[nodiscard]] ContextNode*& context() noexcept { return context_; }
+    [[nodiscard]] ContextNode* context() const noexcept { return context_; }
     /// Runs in this context instead of a copy of its creator's.
     void use_context(const Context& context) noexcept;
 

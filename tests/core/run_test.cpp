@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/run.hpp>
+
+#include <coaio/core/error.hpp>
+#include <coaio/core/executor.hpp>
+#include <coaio/core/generator.hpp>
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+
+#include "support/catch.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using coaio::Coro;
+using coaio::create_task;
+
+namespace {
+
+using Log = std::vector<std::string>;
+
+Coro<> leftover(Log& log) {
+    try {
+        co_await coaio::sleep(1h);
+    } catch (const coaio::CancelledError&) {
+        log.emplace_back("task cancelled");
+    }
+    co_await coaio::sleep(1ms);
+    log.emplace_back("task ended");
+}
+
+coaio::AsyncGenerator<int> numbers(Log& log) {
+    try {
+        co_yield 1;
+    } catch (const coaio::GeneratorExit&) {
+        log.emplace_back("generator closing");
+    }
+    co_await coaio::sleep(1ms);
+    log.emplace_back("generator closed");
+}
+
+struct Last {
+    explicit Last(Log& where) : log(&where) {}
+    Last(Last&& other) noexcept : log(std::exchange(other.log, nullptr)) {}
+    Last& operator=(Last&&) = delete;
+    ~Last() {
+        if (log != nullptr) log->emplace_back("loop closed");
+    }
+    void operator()() const {}
+    Log* log;
+};
+
+template <class E>
+concept DefaultExecutor = requires(coaio::Loop& loop, E executor) { loop.set_default_executor(executor); };
+
+}  // namespace
+
+TEST_CASE("RUN-07, EXE-11: the end of a run: left-over tasks, then generators, then threads, then the loop",
+          "[threads]") {
+    Log log;
+    std::promise<void> gate;
+    std::atomic<bool> job_done = false;
+    std::optional<coaio::AsyncGenerator<int>> generator;
+    generator.emplace(numbers(log));
+    auto main = [](Log& names, std::optional<coaio::AsyncGenerator<int>>& stream, std::promise<void>& open,
+                   std::atomic<bool>& done) -> Coro<int> {
+        auto& loop = coaio::get_running_loop();
+        create_task(leftover(names));
+        const auto first = co_await stream->next();
+        REQUIRE(first == 1);
+        loop.run_in_executor([wait = open.get_future().share(), &done] {
+            wait.wait();
+            done = true;
+        });
+        // The gate opens only while the run is ending: whoever joins the thread has to wait for it.
+        auto opens = [](std::promise<void>& mine) -> Coro<> {
+            try {
+                co_await coaio::sleep(1h);
+            } catch (const coaio::CancelledError&) {}
+            mine.set_value();
+        };
+        create_task(opens(open));
+        loop.call_later(1h, Last(names));
+        co_await coaio::sleep(0s);
+        names.emplace_back("main ended");
+        co_return 7;
+    };
+    REQUIRE(coaio::run(main(log, generator, gate, job_done)) == 7);
+    REQUIRE(job_done);
+    REQUIRE(log ==
+            Log{"main ended", "task cancelled", "task ended", "generator closing", "generator closed", "loop closed"});
+}
+
+TEST_CASE("RUN-24: a KeyboardInterrupt out of the main task comes out of the run, and is not reported as unread") {
+    coaio::Runner runner;
+    Log reports;
+    runner.get_loop().set_exception_handler(
+        [&reports](coaio::Loop&, const coaio::ExceptionContext& context) { reports.push_back(context.message); });
+    auto main = []() -> Coro<> {
+        co_await coaio::sleep(0s);
+        throw coaio::KeyboardInterrupt();
+    };
+    REQUIRE_THROWS_AS(runner.run(main()), coaio::KeyboardInterrupt);
+    runner.close();
+    REQUIRE(reports.empty());
+}
+
+TEST_CASE("EXE-10: only a pool of threads can be the default executor") {
+    STATIC_REQUIRE(DefaultExecutor<std::shared_ptr<coaio::ThreadPoolExecutor>>);
+    STATIC_REQUIRE_FALSE(DefaultExecutor<std::shared_ptr<int>>);
+    STATIC_REQUIRE_FALSE(DefaultExecutor<int>);
+}
