@@ -4,6 +4,9 @@
 #include <coaio/core/detail/location.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/error.hpp>
+#include <coaio/core/generator.hpp>
+
+#include <typeinfo>
 
 namespace coaio::detail {
 
@@ -54,6 +57,13 @@ void FutureBase::finish(FutureStatus status, std::exception_ptr exception) noexc
 
 void FutureBase::require_pending() const {
     if (done()) throw InvalidStateError("the future is done already: its outcome can be set only once");
+}
+
+void FutureBase::require_error(const std::exception_ptr& exception) {
+    if (exception == nullptr) throw ValueError("set_exception needs an exception, this one is null");
+    if (*exception.__cxa_exception_type() == typeid(GeneratorExit)) {
+        throw ValueError("set_exception: a GeneratorExit ends a generator, it is no error that a future could carry");
+    }
 }
 
 void FutureBase::throw_unless_finished() {

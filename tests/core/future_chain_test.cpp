@@ -2,6 +2,7 @@
 // Futures that take over another's outcome, across threads too, and what a future may hold.
 #include <coaio/core/error.hpp>
 #include <coaio/core/future.hpp>
+#include <coaio/core/generator.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/shield.hpp>
 #include <coaio/core/sleep.hpp>
@@ -58,6 +59,21 @@ Coro<int> hangs_there(std::shared_ptr<int> held) {
     co_return *held;
 }
 
+Coro<> throws_stop(std::string& said) {
+    const Future<> future;
+    try {
+        throw coaio::GeneratorExit();
+    } catch (...) {
+        try {
+            future.set_exception(std::current_exception());
+        } catch (const coaio::ValueError& error) {
+            said = error.what();
+        }
+    }
+    REQUIRE_FALSE(future.done());
+    co_return;
+}
+
 /// Does as it likes when it goes.
 struct Meddler {
     Meddler(coaio::Loop& where, const Future<int>& what, int& times) : loop(&where), future(what), count(&times) {}
@@ -81,6 +97,16 @@ struct Meddler {
 };
 
 }  // namespace
+
+TEST_CASE(
+    "FUT-07: what ends a generator is no error that a future could carry, and the end of an iteration is no error") {
+    auto main = []() -> Coro<std::string> {
+        std::string said;
+        co_await throws_stop(said);
+        co_return said;
+    };
+    REQUIRE_THAT(coaio::testing::run(main()), tests::contains("GeneratorExit"));
+}
 
 TEST_CASE("FUT-24: a shield takes over result, error or cancellation, and is left alone when it was cancelled before") {
     auto main = []() -> Coro<> {

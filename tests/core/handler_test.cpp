@@ -90,6 +90,9 @@ private:
 
 Coro<bool> in_debug_mode() { co_return coaio::get_running_loop().debug(); }
 
+template <class F>
+concept Schedulable = requires(Loop& loop, F function) { loop.call_soon(function); };
+
 }  // namespace
 
 TEST_CASE("HND-02: a handler gets the loop, the message, the exception and the handle; unset, the default is back") {
@@ -200,6 +203,13 @@ TEST_CASE("DBG-01: a slow callback is reported with the place where it was sched
     REQUIRE_FALSE(messages.empty());
     REQUIRE_THAT(messages[0], tests::contains("a callback (scheduled at "));
     REQUIRE_THAT(messages[0], tests::contains("handler_test.cpp"));
+}
+
+TEST_CASE("DBG-04: what cannot be called cannot be scheduled") {
+    STATIC_REQUIRE(Schedulable<void (*)()>);
+    STATIC_REQUIRE_FALSE(Schedulable<int>);
+    STATIC_REQUIRE_FALSE(Schedulable<std::string>);
+    STATIC_REQUIRE_FALSE(Schedulable<void (*)(int)>);
 }
 
 TEST_CASE("DBG-07: tasks, futures and handles know where they were made, and reports say so") {

@@ -76,10 +76,11 @@ public:
         slot().emplace(std::forward<U>(value)...);
         state_->finish(detail::FutureStatus::finished);
     }
-    /// Fails it. Throws `InvalidStateError` when done already.
+    /// Fails it. Throws `InvalidStateError` when done already, `ValueError` for null and for a `GeneratorExit`, which would
+    /// end whatever generator awaits the future.
     void set_exception(std::exception_ptr exception) const {
         require_settable();
-        if (exception == nullptr) throw ValueError("set_exception needs an exception, this one is null");
+        detail::FutureBase::require_error(exception);
         state_->finish(detail::FutureStatus::failed, std::move(exception));
     }
     template <class E>

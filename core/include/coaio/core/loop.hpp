@@ -10,6 +10,7 @@
 #include <coaio/core/time.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -77,7 +78,7 @@ public:
     [[nodiscard]] bool is_closed() const noexcept;
 
     /// Calls `function()` on the next turn, in order of the calls.
-    template <class F>
+    template <std::invocable F>
     Handle call_soon(F function, std::source_location where = std::source_location::current()) {
         check_usable();
         detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function), where));
@@ -85,11 +86,11 @@ public:
         return Handle(std::move(state));
     }
     /// Calls `function()` after `delay`, at the earliest; equal times in order of the calls.
-    template <class F>
+    template <std::invocable F>
     TimerHandle call_later(Duration delay, F function, std::source_location where = std::source_location::current()) {
         return call_at(detail::later(time(), delay), std::move(function), where);
     }
-    template <class F>
+    template <std::invocable F>
     TimerHandle call_at(TimePoint when, F function, std::source_location where = std::source_location::current()) {
         check_usable();
         detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function), where));
@@ -97,7 +98,7 @@ public:
         return TimerHandle(std::move(state));
     }
     /// `call_soon` from any thread; wakes the loop. In the loop's own thread it queues as `call_soon` does. Throws `RuntimeError` when the loop is closed.
-    template <class F>
+    template <std::invocable F>
     ThreadsafeHandle call_soon_threadsafe(F function) {
         auto call = std::make_shared<detail::PostedCallOf<F>>(std::move(function));
         post(call);

@@ -69,6 +69,8 @@ public:
     void finish(FutureStatus status, std::exception_ptr exception = nullptr) noexcept;
     /// Throws `InvalidStateError` when it is done already.
     void require_pending() const;
+    /// Throws `ValueError` unless it can be the failure of a future.
+    static void require_error(const std::exception_ptr& exception);
 
     /// Throws what a failed or cancelled future holds; `InvalidStateError` while pending.
     void throw_unless_finished();
