@@ -158,7 +158,11 @@ bool DecodeParser::lint_chunk(std::string_view bytes) {
 DecodeParser::Kind DecodeParser::error_kind() const {
     switch (llhttp_get_errno(&llhttp)) {
     case HPE_INVALID_METHOD: return Kind::method;
-    case HPE_INVALID_VERSION:
+    case HPE_INVALID_VERSION: {
+        // llhttp 9 says so of what follows a version that is fine, too.
+        const bool known = llhttp.http_major == 1 && llhttp.http_minor <= 1;
+        return known ? Kind::other : Kind::version;
+    }
     case HPE_PAUSED_H2_UPGRADE: return Kind::version;
     default: return Kind::other;
     }
