@@ -47,12 +47,12 @@ Position read_position(std::string_view text) {
 }
 
 // Pages of transactions before the oldest that still runs: none of those can turn up later. Once the crawl is over there
-// are none to come.
+// are none to come. (A bare xact in the order would be the text that is selected.)
 constexpr std::string_view new_pages =
     "select xact::text, id, json_build_object('id', id, 'url', url, 'state', state, 'status', status, 'title', title, "
     "'elapsed_ms', elapsed_ms, 'size', size, 'error', error)::text from pages "
     "where crawl_id = $1 and (xact, id) > ($2::text::xid8, $3) "
-    "and ($4 or xact < pg_snapshot_xmin(pg_current_snapshot())) order by xact, id limit $5";
+    "and ($4 or xact < pg_snapshot_xmin(pg_current_snapshot())) order by pages.xact, pages.id limit $5";
 
 constexpr std::string_view crawl_now =
     "select json_build_object('id', id, 'state', state, 'error', error, 'done', done, 'failed', failed, "

@@ -12,8 +12,10 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -107,6 +109,25 @@ coaio::Coro<> cancel_one(World& world) {
     const auto events = co_await tests::watch(world.client, world.url, id);
     CHECK_THAT(events, tests::contains("\"state\" : \"cancelled\""));
     world.site.open();
+}
+
+// More pages than are read at a time, over a change of the number of digits.
+coaio::Coro<> tell_of_each_once(World& world) {
+    const auto& database = world.database;
+    database.sql("insert into coaio.crawls (state, urls, settings) values ('done', '{http://example.org/}', '{}')");
+    database.sql(
+        "insert into coaio.pages (crawl_id, xact, url, state, status, kind, depth, tries, type, size, elapsed_ms, "
+        "error, title, lang, canonical, has_fragments, fragments, text) "
+        "select 1, n::text::xid8, 'http://example.org/' || n, 'done', 200, 'page', 0, 1, '', 0, 0, '', '', '', "
+        "'', false, '{}', '' from generate_series(800, 1099) n");
+    const auto events = co_await tests::watch(world.client, world.url, 1);
+    std::vector<int> told;
+    for (auto at = events.find("\nid: "); at != std::string::npos; at = events.find("\nid: ", at + 1)) {
+        told.push_back(std::stoi(events.substr(at + 5)));
+    }
+    std::vector<int> wanted(300);
+    std::iota(wanted.begin(), wanted.end(), 800);
+    CHECK(told == wanted);
 }
 
 struct Mistake {
@@ -206,6 +227,10 @@ TEST_CASE("a crawl is started, watched to its end, and its pages, broken links a
 }
 
 TEST_CASE("a running crawl is cancelled") { coaio::run(with_world(cancel_one)); }
+
+TEST_CASE("a watcher hears of each page once, in the order of their transactions") {
+    coaio::run(with_world(tell_of_each_once));
+}
 
 TEST_CASE("what a client gets wrong is answered as a problem, and changes nothing") {
     coaio::run(with_world(make_mistakes));
