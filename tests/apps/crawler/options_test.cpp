@@ -74,6 +74,26 @@ TEST_CASE("the environment is read, and a flag wins") {
     CHECK(parsed.options->scope.max_pages == 9);
 }
 
+TEST_CASE("a database is named by flag or by environment, and DATABASE_URL is none of its business") {
+    Environment other("DATABASE_URL", "postgresql://elsewhere/x");
+    auto parsed = parse({"http://a/"});
+    REQUIRE(parsed.options);
+    CHECK(parsed.options->database_url.empty());
+    Environment database("COAIO_CRAWL_DATABASE_URL", "postgresql://user:geheim@here/x");
+    parsed = parse({"http://a/"});
+    REQUIRE(parsed.options);
+    CHECK(parsed.options->database_url == "postgresql://user:geheim@here/x");
+    CHECK_FALSE(parsed.options->new_crawl);
+    parsed = parse({"--new-crawl", "http://a/"});
+    REQUIRE(parsed.options);
+    CHECK(parsed.options->new_crawl);
+    parsed = parse({"--database-url=host=there", "http://a/"});
+    REQUIRE(parsed.options);
+    CHECK(parsed.options->database_url == "host=there");
+    CHECK(parse({"--help"}).text.find("geheim") == std::string::npos);
+    CHECK(parse({"--no-such-thing"}).text.find("geheim") == std::string::npos);
+}
+
 TEST_CASE("help and version are no mistakes") {
     auto help = parse({"--help"});
     CHECK_FALSE(help.options);
@@ -100,5 +120,6 @@ TEST_CASE("a mistake is told with what to do") {
     CHECK_THAT(wrong({"http://a/", "--max-pages", "many"}), contains("--max-pages"));
     CHECK_THAT(wrong({"http://a/", "--same-host", "--same-site"}), contains("--same-"));
     CHECK_THAT(wrong({"http://a/", "--no-such-thing"}), contains("--no-such-thing"));
+    CHECK_THAT(wrong({"http://a/", "--new-crawl"}), contains("--database-url"));
     CHECK_THAT(wrong({"http://a/", "--user-agent", "a\r\nX: y"}), contains("--user-agent must be one line"));
 }

@@ -136,6 +136,27 @@ struct Mistake {
     std::string says;
 };
 
+// A crawl of coaio-crawl in the same database, whose program has died.
+coaio::Coro<> leave_a_program_its_crawl(World& world) {
+    world.database.sql("insert into coaio.crawls (urls, settings, run_by, state) values ('{" + world.site_url +
+                       "/}', '{}', 'coaio-crawl', 'running')");
+    const auto own = co_await tests::start_crawl(world.client, world.url, world.site_url);
+    const auto events = co_await tests::watch(world.client, world.url, own);
+    CHECK_THAT(events, tests::contains("event: end\n"));
+    const std::string crawl_url = world.url + "/api/crawls/1";
+    const auto before = co_await tests::get(world.client, crawl_url);
+    CHECK(before.json().at("run_by") == "coaio-crawl");
+    CHECK(before.json().at("state") == "running");
+    CHECK(before.json().at("started_at").is_null());
+
+    const auto cancelled = co_await tests::erase(world.client, crawl_url);
+    CHECK(cancelled.status == 202);
+    const auto end = co_await tests::watch(world.client, world.url, 1);
+    CHECK_THAT(end, tests::contains("event: end\n"));
+    const auto after = co_await tests::get(world.client, crawl_url);
+    CHECK(after.json().at("state") == "cancelled");
+}
+
 coaio::Coro<> make_mistakes(World& world) {
     const std::string crawls = world.url + "/api/crawls";
     const std::vector<Mistake> mistakes = {
@@ -230,6 +251,10 @@ TEST_CASE("a running crawl is cancelled") { coaio::run(with_world(cancel_one)); 
 
 TEST_CASE("a watcher hears of each page once, in the order of their transactions") {
     coaio::run(with_world(tell_of_each_once));
+}
+
+TEST_CASE("a server leaves the crawl of a coaio-crawl alone, but ends it when it is asked to") {
+    coaio::run(with_world(leave_a_program_its_crawl));
 }
 
 TEST_CASE("what a client gets wrong is answered as a problem, and changes nothing") {
