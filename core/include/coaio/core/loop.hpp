@@ -230,9 +230,7 @@ template <class T>
 T Loop::run_until_complete(Coro<T> coro, std::source_location where) {
     const Task<T> task = create_task(std::move(coro), {}, where);
     run_until_done(*task.state());
-    task.state()->throw_unless_finished();
-    auto& slot = *static_cast<detail::Slot<T>*>(task.state()->slot_address());
-    return slot.take();
+    return detail::take_outcome<T>(*task.state());
 }
 
 }  // namespace coaio

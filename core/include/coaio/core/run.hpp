@@ -38,9 +38,7 @@ public:
     T run(Coro<T> coro, std::source_location where = std::source_location::current()) {
         const Task<T> task = start(std::move(coro), where);
         drive(AnyTask(task));
-        task.state()->throw_unless_finished();
-        auto& slot = *static_cast<detail::Slot<T>*>(task.state()->slot_address());
-        return slot.take();
+        return detail::take_outcome<T>(*task.state());
     }
 
     [[nodiscard]] Loop& get_loop();

@@ -42,9 +42,7 @@ public:
     T run(Coro<T> coro, std::source_location where = std::source_location::current()) {
         const Task<T> task = loop_.create_task(std::move(coro), {}, where);
         drive(*task.state());
-        task.state()->throw_unless_finished();
-        auto& slot = *static_cast<detail::Slot<T>*>(task.state()->slot_address());
-        return slot.take();
+        return detail::take_outcome<T>(*task.state());
     }
     /// Calls `hook(turn)` before each turn, counted from 0; empty: none.
     void on_turn(std::function<void(std::size_t)> hook);

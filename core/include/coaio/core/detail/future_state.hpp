@@ -164,4 +164,11 @@ private:
     [[no_unique_address]] Slot<T> slot_;
 };
 
+/// The value of a done future, moved out, or what it failed with, thrown.
+template <class T>
+[[nodiscard]] T take_outcome(FutureBase& future) {
+    future.throw_unless_finished();
+    return static_cast<Slot<T>*>(future.slot_address())->take();
+}
+
 }  // namespace coaio::detail
