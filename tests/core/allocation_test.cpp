@@ -10,6 +10,7 @@
 #include "support/sanitizers.hpp"
 
 #include <cstdlib>
+#include <memory>
 #include <new>
 
 using namespace std::chrono_literals;
@@ -19,6 +20,8 @@ using coaio::create_task;
 namespace {
 
 constinit thread_local std::size_t allocations = 0;
+// So does the ready queue when it has to grow.
+[[maybe_unused]] constinit thread_local bool arrays_fail = false;
 
 [[maybe_unused]] void* counted(std::size_t size) {
     ++allocations;
@@ -33,7 +36,10 @@ constinit thread_local std::size_t allocations = 0;
 #if !COAIO_TEST_SANITIZED
 // The whole test program's, so that nothing gets by. NOLINTBEGIN
 void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
+void* operator new[](std::size_t size) {
+    if (arrays_fail) throw std::bad_alloc();
+    return counted(size);
+}
 void operator delete(void* block) noexcept { std::free(block); }
 void operator delete[](void* block) noexcept { std::free(block); }
 void operator delete(void* block, std::size_t) noexcept { std::free(block); }
@@ -84,3 +90,34 @@ TEST_CASE("once warm, nothing allocates per await, switch, timer, task or wait f
     if (coaio::detail::frame_pool_bytes() == 0) return;  // this build takes each frame from malloc
     REQUIRE(count == 0);
 }
+
+#if !COAIO_TEST_SANITIZED
+TEST_CASE("TSK-19: a task that cannot be scheduled throws from create_task and leaves nothing behind") {
+    coaio::testing::TestLoop loop;
+    loop.fail_on_reports();
+    loop.loop().set_debug(true);
+    const auto held = std::make_shared<int>(1);
+    auto child = [](std::shared_ptr<int>) -> Coro<> { co_return; };
+    auto main = [](auto make, std::shared_ptr<int> mine) -> Coro<> {
+        std::size_t made = 0;
+        bool refused = false;
+        while (!refused && made < 100'000) {
+            auto coro = make(mine);
+            arrays_fail = true;
+            try {
+                create_task(std::move(coro));
+                ++made;
+            } catch (const std::bad_alloc&) {
+                refused = true;
+            }
+            arrays_fail = false;
+        }
+        REQUIRE(refused);
+        REQUIRE(coaio::all_tasks().size() == made + 1);
+        co_await coaio::sleep(0s);
+        REQUIRE(coaio::all_tasks().size() == 1);
+    };
+    loop.run(main(child, held));
+    REQUIRE(held.use_count() == 1);
+}
+#endif
