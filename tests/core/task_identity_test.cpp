@@ -178,7 +178,7 @@ TEST_CASE("TSK-20: create_task takes coroutines only") {
 }
 
 TEST_CASE("TSK-21: the locals of a finished coroutine are gone before a callback or an awaiter hears of its end") {
-    auto child = [](Log& log, std::shared_ptr<int> value) -> Coro<std::shared_ptr<int>> {
+    auto child = [](Log& log, std::shared_ptr<int> value, std::shared_ptr<int>) -> Coro<std::shared_ptr<int>> {
         const Local local(log, "local");
         co_await coaio::sleep(1s);
         co_return value;
@@ -186,12 +186,12 @@ TEST_CASE("TSK-21: the locals of a finished coroutine are gone before a callback
     auto main = [](auto make) -> Coro<> {
         Log log;
         auto value = std::make_shared<int>(1);
-        auto task = create_task(make(log, value));
+        auto task = create_task(make(log, value, value));
         task.add_done_callback([&log](const auto&) { log.emplace_back("callback"); });
         const auto& result = co_await task;
         log.emplace_back("awaiter");
         REQUIRE(log == Log{"local", "callback", "awaiter"});
-        REQUIRE(result.use_count() == 2);  // its parameter went with the frame
+        REQUIRE(result.use_count() == 2);  // its parameters went with the frame
     };
     coaio::testing::run(main(child));
     auto eager = [](auto make) -> Coro<> {
