@@ -90,6 +90,8 @@ TEST_CASE("STG-02, STG-06: a failure starts the next at once; when all fail ther
 TEST_CASE("STG-03, STG-06: when the delay passes the next starts alongside, and the loser is cancelled") {
     REQUIRE(race({[] { return value_after(1h, 1); }, [] { return value_after(1s, 2); }}, 3s) ==
             "winner 1 = 2 [cancelled, -] at 4 s");
+    auto at_once = []() -> Coro<int> { co_return 2; };
+    REQUIRE(race({[] { return value_after(1h, 1); }, at_once}, 0s) == "winner 1 = 2 [cancelled, -] at 0 s");
     REQUIRE(race({[] { return value_after(5s, 1); }, [] { return value_after(1h, 2); }}, 3s) ==
             "winner 0 = 1 [-, cancelled] at 5 s");
 }
