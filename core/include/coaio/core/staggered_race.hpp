@@ -58,10 +58,9 @@ struct Race {
 };
 
 /// One place in the race: when the one before has failed or the delay is over, starts the next, and opens a place for
-/// the one after it. An entrant begins only when it is listed, so that it can be cancelled.
+/// the one after it.
 template <class F, class T>
-Coro<> race_entrant(Race<F, T>& race, std::shared_ptr<Event> listed, std::shared_ptr<Event> previous_failed) {
-    co_await listed->wait();
+Coro<> race_entrant(Race<F, T>& race, std::shared_ptr<Event> previous_failed) {
     if (previous_failed) {
         try {
             co_await wait_for(previous_failed->wait(), race.delay);
@@ -72,9 +71,7 @@ Coro<> race_entrant(Race<F, T>& race, std::shared_ptr<Event> listed, std::shared
     if (index == race.starters.size()) co_return;
     race.result.exceptions.emplace_back();
     const auto failed = std::make_shared<Event>();
-    const auto next_listed = std::make_shared<Event>();
-    race.enter(race_entrant(race, next_listed, failed));
-    next_listed->set();
+    race.enter(race_entrant(race, failed));
     std::optional<Regular<T>> value;
     try {
         if constexpr (std::is_void_v<T>) {
@@ -104,9 +101,7 @@ Coro<RaceResult<T>> run_race(std::vector<F> starters, std::optional<Duration> de
     Race<F, T> race;
     race.starters = std::move(starters);
     race.delay = delay;
-    const auto listed = std::make_shared<Event>();
-    race.enter(race_entrant(race, listed, std::shared_ptr<Event>()));
-    listed->set();
+    race.enter(race_entrant(race, std::shared_ptr<Event>()));
     std::exception_ptr cancellation;
     while (!race.running.empty()) {
         race.idle.emplace();
