@@ -144,6 +144,9 @@ TEST_CASE("FUT-25: cancelling the loop's side of a thread's future cancels the t
     };
     here.run_until_complete(main(far));
     CHECK_THROWS_AS(far.result(10s), coaio::CancelledError);
+    // The frame goes a moment after the outcome is known: that loop's next answer comes later.
+    const auto left = []() -> Coro<std::size_t> { co_return coaio::all_tasks().size(); };
+    CHECK(coaio::run_coroutine_threadsafe(left(), there.loop()).result(10s) == 1);
     CHECK(watch.expired());
 }
 
