@@ -29,11 +29,24 @@ ContextNode* ContextNode::copy() const {
     return node;
 }
 
+// A variable that is bound again and again must not make the context longer and longer: what lies before its older
+// binding is made anew, without that.
+ContextNode* ContextNode::bind(ContextNode* bindings, const void* key, std::shared_ptr<const void> value) {
+    const ContextNode* older = bindings;
+    while (older != nullptr && older->key_ != key) older = older->next_;
+    Ref<ContextNode> head(new ContextNode(older != nullptr ? older->next_ : bindings, key, std::move(value)));
+    if (older != nullptr) {
+        for (const ContextNode* each = bindings; each != older; each = each->next_) {
+            head = Ref<ContextNode>(new ContextNode(head.get(), each->key_, each->value_));
+        }
+    }
+    head->add_ref();
+    return head.get();
+}
+
 void ContextNode::insert(const void* key, std::shared_ptr<const void> value) {
-    auto* const node = new ContextNode(next_, key, std::move(value));
-    node->add_ref();
-    if (next_ != nullptr) next_->release();
-    next_ = node;
+    ContextNode* const outdated = std::exchange(next_, bind(next_, key, std::move(value)));
+    if (outdated != nullptr) outdated->release();
 }
 
 constinit thread_local ContextNode* job_context = nullptr;
@@ -70,10 +83,8 @@ void bind_context(const void* key, std::shared_ptr<const void> value) {
         context->insert(key, std::move(value));
         return;
     }
-    auto* const node = new ContextNode(context, key, std::move(value));
-    node->add_ref();
-    if (context != nullptr) context->release();
-    context = node;
+    ContextNode* const outdated = std::exchange(context, ContextNode::bind(context, key, std::move(value)));
+    if (outdated != nullptr) outdated->release();
 }
 
 }  // namespace coaio::detail

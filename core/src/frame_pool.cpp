@@ -4,10 +4,10 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <memory>
+#include <atomic>
+#include <bit>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 namespace coaio::detail {
 
@@ -17,73 +17,103 @@ constinit thread_local FramePool frame_pool;
 
 namespace {
 
+using Block = FramePool::Block;
+
 constexpr std::size_t largest = FramePool::granule * FramePool::classes;
 // Chunks double from the first to the last size. One of the last is a huge page where the system has them to spare: it
 // comes in one fault instead of 512, which were a good part of what a first task costs.
 constexpr std::size_t first_chunk = 64 * 1024;
 constexpr std::size_t last_chunk = 2 * 1024 * 1024;
 
-/// Where new blocks are cut from.
+/// At the front of each chunk: none is ever freed, and whoever looks for leaks finds them all.
+struct alignas(FramePool::granule) Chunk {
+    Chunk* next;
+};
+
+/// What a thread that ended had not cut up yet, at the front of itself.
+struct Rest {
+    Rest* next;
+    std::byte* end;
+};
+
+/// What belongs to no thread.
+struct Depot {
+    std::mutex mutex;
+    std::array<std::atomic<Block*>, FramePool::classes> lists{};  // looked at without the lock, too
+    Rest* rests = nullptr;
+    Chunk* chunks = nullptr;
+};
+
+constinit Depot depot;
+
+/// Where a thread cuts new blocks from.
 struct Supply {
     std::byte* at = nullptr;
     std::byte* end = nullptr;
     std::size_t bytes = 0;
+    bool ended = false;  // the thread's own destructors run, and this one's has
 };
 
 constinit thread_local Supply supply;
 
-struct RetiredPool {
-    FramePool pool;
-    Supply supply;
-};
+std::size_t index_of(std::size_t size) noexcept { return (size - 1) / FramePool::granule; }
 
-// Blocks travel between threads with the coroutines that live in them, so a chunk outlives the thread that made it:
-// a thread that ends leaves its whole pool here, and the next new thread takes it up.
-struct Retired {
-    std::mutex mutex;
-    std::vector<std::unique_ptr<RetiredPool>> pools;
-    std::vector<void*> chunks;  // none is ever freed: so that whoever looks for leaks finds them
-};
+void hand_in(std::size_t index, Block* list) noexcept {
+    list->next_list = depot.lists[index].load(std::memory_order_relaxed);
+    depot.lists[index].store(list, std::memory_order_relaxed);
+}
 
-Retired& retired() {
-    static auto* const instance = new Retired;  // never destroyed: threads may end after main has
-    return *instance;
+Block* take_list(std::size_t index) noexcept {
+    if (depot.lists[index].load(std::memory_order_relaxed) == nullptr) return nullptr;
+    const std::lock_guard guard(depot.mutex);
+    Block* const list = depot.lists[index].load(std::memory_order_relaxed);
+    if (list != nullptr) depot.lists[index].store(list->next_list, std::memory_order_relaxed);
+    return list;
 }
 
 struct Retirer {
     ~Retirer() {
-        if (frame_pool.largest == 0) return;
-        Retired& shelf = retired();
-        const std::lock_guard guard(shelf.mutex);
-        shelf.pools.push_back(std::make_unique<RetiredPool>(
-            RetiredPool{std::exchange(frame_pool, FramePool()), std::exchange(supply, Supply())}));
+        hand_in_frames();
+        frame_pool.largest = 0;
+        supply.ended = true;
+        if (static_cast<std::size_t>(supply.end - supply.at) < sizeof(Rest)) return;
+        const std::lock_guard guard(depot.mutex);
+        depot.rests = ::new (static_cast<void*>(supply.at)) Rest{depot.rests, supply.end};
+        supply.at = supply.end = nullptr;
     }
 };
 
-void adopt_pool() {
+void begin_pool() noexcept {
     static thread_local Retirer retirer;
     static_cast<void>(retirer);
-    Retired& shelf = retired();
-    const std::lock_guard guard(shelf.mutex);
-    if (!shelf.pools.empty()) {
-        frame_pool = shelf.pools.back()->pool;
-        supply = shelf.pools.back()->supply;
-        shelf.pools.pop_back();
-    }
     frame_pool.largest = largest;
 }
 
+bool take_rest() noexcept {
+    const std::lock_guard guard(depot.mutex);
+    if (depot.rests == nullptr) return false;
+    const Rest rest = *depot.rests;
+    supply.at = reinterpret_cast<std::byte*>(depot.rests);
+    supply.end = rest.end;
+    depot.rests = rest.next;
+    return true;
+}
+
+void take_chunk() {
+    const std::size_t bytes = std::clamp(std::bit_floor(supply.bytes), first_chunk, last_chunk);
+    void* const memory = ::operator new(bytes, std::align_val_t(bytes));
+    if (bytes == last_chunk) static_cast<void>(::madvise(memory, bytes, MADV_HUGEPAGE));
+    supply.at = static_cast<std::byte*>(memory) + sizeof(Chunk);
+    supply.end = static_cast<std::byte*>(memory) + bytes;
+    supply.bytes += bytes;
+    const std::lock_guard guard(depot.mutex);
+    depot.chunks = ::new (memory) Chunk{depot.chunks};
+}
+
 void* cut(std::size_t size) {
-    if (static_cast<std::size_t>(supply.end - supply.at) < size) {
-        const std::size_t bytes = std::clamp(supply.bytes, first_chunk, last_chunk);
-        supply.at = static_cast<std::byte*>(::operator new(bytes, std::align_val_t(bytes)));
-        Retired& shelf = retired();
-        const std::lock_guard guard(shelf.mutex);
-        shelf.chunks.push_back(supply.at);
-        if (bytes == last_chunk) static_cast<void>(::madvise(supply.at, bytes, MADV_HUGEPAGE));
-        supply.end = supply.at + bytes;
-        supply.bytes += bytes;
-    }
+    const auto is_short = [size] { return static_cast<std::size_t>(supply.end - supply.at) < size; };
+    if (is_short()) static_cast<void>(take_rest());
+    if (is_short()) take_chunk();
     return std::exchange(supply.at, supply.at + size);
 }
 
@@ -91,20 +121,40 @@ void* cut(std::size_t size) {
 
 void* allocate_frame_afresh(std::size_t size) {
     if (size > largest) return ::operator new(size);
-    if (frame_pool.largest == 0) {
-        adopt_pool();
+    if (frame_pool.largest == 0 && !supply.ended) {
+        begin_pool();
         return allocate_frame(size);
     }
-    return cut((size + FramePool::granule - 1) / FramePool::granule * FramePool::granule);
+    const std::size_t index = index_of(size);
+    const std::size_t rounded = (index + 1) * FramePool::granule;
+    // A thread that gave out much may yet become one that is given much.
+    frame_pool.surplus = std::max(frame_pool.surplus, -FramePool::most_surplus) - static_cast<std::ptrdiff_t>(size);
+    if (supply.ended) return ::operator new(rounded);
+    if (Block* const list = take_list(index)) {
+        frame_pool.free[index] = list->next;
+        return list;
+    }
+    return cut(rounded);
 }
 
-void deallocate_foreign_frame(void* block, std::size_t size) noexcept {
+void deallocate_frame_elsewhere(void* block, std::size_t size) noexcept {
     if (size > largest) {
         ::operator delete(block, size);
-        return;
+    } else if (supply.ended) {
+        const std::lock_guard guard(depot.mutex);
+        hand_in(index_of(size), ::new (block) Block{nullptr, nullptr});
+    } else {
+        begin_pool();
+        deallocate_frame(block, size);
     }
-    adopt_pool();
-    deallocate_frame(block, size);
+}
+
+void hand_in_frames() noexcept {
+    const std::lock_guard guard(depot.mutex);
+    for (std::size_t index = 0; index < FramePool::classes; ++index) {
+        if (Block* const list = std::exchange(frame_pool.free[index], nullptr)) hand_in(index, list);
+    }
+    frame_pool.surplus = 0;
 }
 
 std::size_t frame_pool_bytes() noexcept { return supply.bytes; }
@@ -113,7 +163,9 @@ std::size_t frame_pool_bytes() noexcept { return supply.bytes; }
 
 void* allocate_frame_afresh(std::size_t size) { return ::operator new(size); }
 
-void deallocate_foreign_frame(void* block, std::size_t size) noexcept { ::operator delete(block, size); }
+void deallocate_frame_elsewhere(void* block, std::size_t size) noexcept { ::operator delete(block, size); }
+
+void hand_in_frames() noexcept {}
 
 std::size_t frame_pool_bytes() noexcept { return 0; }
 

@@ -49,9 +49,9 @@ void Job::detach() noexcept {
 
 void Job::work(std::shared_ptr<Job> self) noexcept {
     if (taken_.exchange(true, std::memory_order_acq_rel)) return;
-    job_context = context_;
+    ContextNode* const outer = std::exchange(job_context, context_);
     execute();
-    job_context = nullptr;
+    job_context = outer;
     static_cast<void>(mailbox_->post(std::move(self)));
 }
 

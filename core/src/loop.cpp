@@ -232,6 +232,7 @@ void Loop::Impl::take_posted() {
 
 void Loop::post(std::shared_ptr<detail::Posted> item) {
     if (detail::thread_state.core == core_) {  // in its own thread, where the order of call_soon holds
+        if (impl_->mailbox->filled()) impl_->take_posted();
         item->enter(*impl_, item);
         return;
     }

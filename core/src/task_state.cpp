@@ -14,6 +14,9 @@ namespace coaio::detail {
 
 namespace {
 
+// Each stands on the native stack of the one before; those beyond take their turn as others do.
+constexpr unsigned most_eager_depth = 64;
+
 std::exception_ptr cancelled_error(const CancelLevel& level) {
     return std::make_exception_ptr(level.message ? CancelledError(*level.message) : CancelledError());
 }
@@ -42,7 +45,7 @@ bool can_start_eagerly(const LoopCore& core) {
     if (loop.running && loop.thread != std::this_thread::get_id()) {
         throw RuntimeError("a task cannot start eagerly on another thread's loop: use run_coroutine_threadsafe");
     }
-    return loop.running;
+    return loop.running && thread_state.eager_depth < most_eager_depth;
 }
 
 void TaskBase::start() {
@@ -52,9 +55,14 @@ void TaskBase::start() {
 
 void TaskBase::start_eagerly() noexcept {
     enlist();
+    // The coroutine that makes the task may be in the midst of ending, with where to go next and an exception set.
     const std::coroutine_handle<> next = thread_state.next;
+    const bool in_flight = std::exchange(thread_state.in_flight, false);
+    ++thread_state.eager_depth;
     step();
+    --thread_state.eager_depth;
     thread_state.next = next;
+    thread_state.in_flight = in_flight;
 }
 
 void TaskBase::enlist() noexcept {

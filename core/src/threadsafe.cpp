@@ -32,22 +32,22 @@ void CrossingBase::rethrow() const {
     std::rethrow_exception(error);
 }
 
-void CrossingBase::call_hook() {
-    std::function<void()> hook;
+void CrossingBase::call_hooks() {
+    std::vector<std::function<void()>> hooks;
     {
         const std::lock_guard lock(mutex_);
-        hook.swap(hook_);
+        hooks.swap(hooks_);
     }
-    if (hook) hook();
+    for (const auto& hook : hooks) hook();
 }
 
 void CrossingBase::when_done(std::function<void()> hook) {
     {
         const std::lock_guard lock(mutex_);
-        hook_ = std::move(hook);
+        hooks_.push_back(std::move(hook));
         if (!done_) return;
     }
-    call_hook();
+    call_hooks();
 }
 
 void CrossingBase::fail(std::exception_ptr error) {
@@ -58,7 +58,7 @@ void CrossingBase::fail(std::exception_ptr error) {
         error_ = std::move(error);
         finish_locked();
     }
-    call_hook();
+    call_hooks();
 }
 
 void CrossingBase::abandon() {

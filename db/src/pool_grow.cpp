@@ -39,7 +39,7 @@ Slot& PoolState::add_slot() {
 
 void PoolState::start(Slot& slot, Coro<> work) {
     try {
-        slot.worker = create_task(std::move(work), {.name = "db pool"});
+        slot.worker = create_task(std::move(work), {.name = "db pool", .eager_start = false});
     } catch (...) {
         remove(slot);
     }

@@ -323,7 +323,8 @@ void Connection::watch() {
     may_probe_ = side_ == Side::request && head().minor >= 1;
     ++watch_count_;
     armed_.set();
-    if (!watcher_) watcher_.emplace(create_task(watch_loop(shared_from_this()), {.name = "http watch"}));
+    if (!watcher_)
+        watcher_.emplace(create_task(watch_loop(shared_from_this()), {.name = "http watch", .eager_start = false}));
 }
 
 Coro<> Connection::watch_loop(std::shared_ptr<Connection> self) {

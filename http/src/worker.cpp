@@ -48,7 +48,7 @@ Coro<> Worker::start(BuildApp build, std::uint16_t port, bool share_port) {
     options.backlog = state->settings->plain.backlog;
     options.reuse_port = share_port;
     state->listener = co_await net::listen(state->settings->host, port, options);
-    accepting_.emplace(create_task(accept_all(state), {.name = "http accept"}));
+    accepting_.emplace(create_task(accept_all(state), {.name = "http accept", .eager_start = false}));
 }
 
 Coro<> Worker::accept_all(std::shared_ptr<State> state) {
@@ -74,7 +74,8 @@ Coro<> Worker::accept_all(std::shared_ptr<State> state) {
             co_await sleep(accept_pause);
             continue;
         }
-        static_cast<void>(create_task(run_session(SessionTicket(host), std::move(stream)), {.name = "http"}));
+        static_cast<void>(
+            create_task(run_session(SessionTicket(host), std::move(stream)), {.name = "http", .eager_start = false}));
     }
 }
 

@@ -74,7 +74,7 @@ Coro<> run_race(TaskGroup& group, Race& race, Duration delay) {
     while (!race.over()) {
         race.news.clear();
         if (race.begun < race.addresses.size()) {
-            group.create_task(attempt(race, race.addresses[race.begun++]), {.name = "connect"});
+            group.create_task(attempt(race, race.addresses[race.begun++]), {.name = "connect", .eager_start = false});
         }
         if (race.begun == race.addresses.size()) {
             co_await race.news.wait();

@@ -116,7 +116,8 @@ Coro<> accept_all(Listener& listener, const std::shared_ptr<Serving>& serving) {
         }
         const std::uint64_t number = serving->next++;
         auto connection = run_connection(Place(serving, number), std::move(stream));
-        serving->connections.emplace(number, create_task(std::move(connection), {.name = "connection"}));
+        serving->connections.emplace(number,
+                                     create_task(std::move(connection), {.name = "connection", .eager_start = false}));
     }
 }
 

@@ -8,7 +8,6 @@ TEST_CASE("GAT-18, GAT-19: ..."), or `// test: TSK-05: ...` where a test is a fi
 """
 import pathlib
 import re
-import subprocess
 import sys
 
 IDS = "docs/conformance.ids"
@@ -110,10 +109,9 @@ def conformance(tree):
 def main():
     import rules
     root = pathlib.Path(__file__).resolve().parents[2]
-    listed = subprocess.run(["git", "ls-files", "-c", "-o", "--exclude-standard", "-z"], cwd=root, capture_output=True,
-                            text=True)
-    names = listed.stdout.split("\0")[:-1] if listed.returncode == 0 else [
-        str(path.relative_to(root)) for path in root.glob("tests/**/*") if path.is_file()]
+    # Not asked of git, which need not be there where the tests run.
+    names = [str(path.relative_to(root)) for folder in ("docs", "tests") for path in root.glob(f"{folder}/**/*")
+             if path.is_file()]
     tree = rules.Tree(root, names)
     if "--check" in sys.argv[1:]:
         findings = list(conformance(tree))

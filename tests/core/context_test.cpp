@@ -5,10 +5,13 @@
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
+#include <coaio/core/to_thread.hpp>
 
 #include "support/catch.hpp"
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -18,6 +21,7 @@ using coaio::create_task;
 namespace {
 
 coaio::ContextVar<std::string> name;
+coaio::ContextVar<int> count;
 
 Coro<std::string> sets(std::string value) {
     std::string before = name.get_or("none");
@@ -59,4 +63,24 @@ TEST_CASE("TSK-24: callbacks run in the context in which they were registered") 
 TEST_CASE("a context variable has no value and cannot be set outside a task") {
     REQUIRE_FALSE(name.get().has_value());
     REQUIRE_THROWS_AS(name.set("x"), coaio::RuntimeError);
+}
+
+TEST_CASE("a variable that is set again and again takes the place of one, in a task's context and in a shared one") {
+    auto set_often = [](int times) -> Coro<> {
+        const coaio::ContextVar<int>& counter = count;
+        name.set("kept");
+        for (int i = 1; i <= times; ++i) counter.set(i);
+        co_return;
+    };
+    auto main = [](auto body) -> Coro<> {
+        const coaio::Context shared = coaio::copy_context();
+        co_await create_task(body(300'000), {.context = &shared});
+        REQUIRE(shared.get(count) == 300'000);
+        REQUIRE(shared.get(name) == "kept");
+        co_await body(300'000);
+        // A thread gets a copy, which is made node by node.
+        auto seen = co_await coaio::to_thread([] { return std::pair(count.get(), name.get()); });
+        REQUIRE(seen == std::pair(std::optional(300'000), std::optional<std::string>("kept")));
+    };
+    coaio::testing::run(main(set_often));
 }

@@ -2,6 +2,7 @@
 #include <coaio/core/context.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/gather.hpp>
+#include <coaio/core/generator.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/staggered_race.hpp>
 
@@ -9,8 +10,10 @@
 
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace tests;
@@ -277,4 +280,50 @@ TEST_CASE("an eager task whose first step is deep, or makes more eager tasks, co
         co_return co_await task;
     };
     REQUIRE(coaio::testing::run(main()) == 51);
+}
+
+TEST_CASE("eager tasks that make eager tasks do not pile up on the native stack") {
+    struct Nest {
+        static Coro<int> make(int depth) {
+            if (depth == 0) co_return 0;
+            auto inner = create_task(make(depth - 1), {.eager_start = true});
+            const int below = co_await inner;
+            co_return below + 1;
+        }
+    };
+    auto main = []() -> Coro<int> { co_return co_await create_task(Nest::make(20'000), {.eager_start = true}); };
+    REQUIRE(coaio::testing::run(main()) == 20'000);
+}
+
+TEST_CASE("an eager task made while an exception is on its way neither takes it nor loses it") {
+    struct MakesTask {
+        explicit MakesTask(int& made) : result(&made) {}
+        MakesTask(MakesTask&& other) noexcept : result(std::exchange(other.result, nullptr)) {}
+        MakesTask& operator=(MakesTask&&) = delete;
+        ~MakesTask() {
+            auto twice = []() -> Coro<int> {
+                const int once = co_await answer();
+                co_return 2 * once;
+            };
+            if (result != nullptr) *result = create_task(twice(), {.eager_start = true}).result();
+        }
+        int* result;
+    };
+    // The argument goes with the generator's frame, when its exception is already set.
+    auto yields_and_fails = [](MakesTask) -> coaio::AsyncGenerator<int> {
+        co_yield 1;
+        throw std::runtime_error("out of the generator");
+    };
+    auto main = [](auto make) -> Coro<std::string> {
+        int made = 0;
+        std::string text;
+        auto generator = make(MakesTask(made));
+        try {
+            while (auto item = co_await generator.next()) text += std::to_string(*item);
+        } catch (const std::runtime_error& error) {
+            text += error.what();
+        }
+        co_return text + " " + std::to_string(made);
+    };
+    REQUIRE(coaio::testing::run(main(yields_and_fails)) == "1out of the generator 84");
 }

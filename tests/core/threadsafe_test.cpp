@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/threadsafe.hpp>
 
+#include <coaio/core/context.hpp>
 #include <coaio/core/generator.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
@@ -14,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace {
 
@@ -167,4 +169,65 @@ TEST_CASE("AGN-13: a generator that goes because another thread let go of its ta
     }
     CHECK(cleanup->ran_on == loop_thread);
     CHECK(cleanup->awaited);
+}
+
+TEST_CASE("what a loop's own thread posts comes after what other threads posted before", "[threads]") {
+    auto main = []() -> Coro<std::string> {
+        coaio::Loop& loop = coaio::get_running_loop();
+        std::string order;
+        std::optional<coaio::ThreadsafeFuture<int>> future;
+        std::thread([&] {
+            future.emplace(coaio::run_coroutine_threadsafe(wait_for_ever(std::make_shared<int>(1)), loop));
+            loop.call_soon_threadsafe([&] { order += "theirs "; });
+        }).join();
+        loop.call_soon_threadsafe([&] { order += "ours "; });
+        CHECK(future->cancel());
+        while (!future->done()) co_await coaio::sleep(coaio::Duration::zero());
+        CHECK(future->cancelled());
+        co_return order;
+    };
+    coaio::Loop loop;
+    CHECK(loop.run_until_complete(main()) == "theirs ours ");
+}
+
+TEST_CASE("a result of another loop that is wrapped twice is fetched by one, and the other hears of it", "[threads]") {
+    auto main = [](coaio::Loop& other) -> Coro<> {
+        const auto future = coaio::run_coroutine_threadsafe(boxed(42), other);
+        auto first = coaio::wrap_future(future);
+        auto second = coaio::wrap_future(future);
+        const auto value = co_await std::move(first);
+        CHECK(*value == 42);
+        bool refused = false;
+        try {
+            co_await second;
+        } catch (const coaio::InvalidStateError&) {
+            refused = true;
+        }
+        CHECK(refused);
+    };
+    LoopThread thread;
+    coaio::Loop loop;
+    loop.run_until_complete(main(thread.loop()));
+}
+
+TEST_CASE("a callback that wraps a result that is there keeps its context", "[threads]") {
+    static const coaio::ContextVar<int> variable;
+    auto main = [](coaio::Loop& other) -> Coro<std::pair<int, int>> {
+        const auto future = coaio::run_coroutine_threadsafe(boxed(42), other);
+        while (!future.done()) co_await coaio::sleep(coaio::Duration::zero());
+        variable.set(7);
+        std::pair<int, int> seen;
+        std::optional<coaio::Future<std::unique_ptr<int>>> wrapped;
+        coaio::get_running_loop().call_soon([&] {
+            seen.first = variable.get_or(0);
+            wrapped.emplace(coaio::wrap_future(future));
+            seen.second = variable.get_or(0);
+        });
+        while (!wrapped) co_await coaio::sleep(coaio::Duration::zero());
+        const auto value = co_await std::move(*wrapped);
+        co_return seen;
+    };
+    LoopThread thread;
+    coaio::Loop loop;
+    CHECK(loop.run_until_complete(main(thread.loop())) == std::pair(7, 7));
 }

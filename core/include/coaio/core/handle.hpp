@@ -15,14 +15,11 @@
 namespace coaio::detail {
 
 /// The state behind `Handle`: a callback of the loop, counted.
-class HandleState : public Runnable {
+class HandleState : public Runnable, public Pooled {
 public:
     HandleState(const HandleState&) = delete;
     HandleState& operator=(const HandleState&) = delete;
     virtual ~HandleState() = default;
-
-    static void* operator new(std::size_t size) { return allocate_frame(size); }
-    static void operator delete(void* block, std::size_t size) noexcept { deallocate_frame(block, size); }
 
     void add_ref() noexcept { ++refs_; }
     void release() noexcept {

@@ -97,7 +97,8 @@ public:
         state->arm(when.time_since_epoch().count());
         return TimerHandle(std::move(state));
     }
-    /// `call_soon` from any thread; wakes the loop. In the loop's own thread it queues as `call_soon` does. Throws `RuntimeError` when the loop is closed.
+    /// `call_soon` from any thread; wakes the loop. In the loop's own thread it queues as `call_soon` does. Throws
+    /// `RuntimeError` when the loop is closed.
     template <std::invocable F>
     ThreadsafeHandle call_soon_threadsafe(F function) {
         auto call = std::make_shared<detail::PostedCallOf<F>>(std::move(function));
@@ -159,7 +160,7 @@ public:
     void set_debug(bool on) noexcept { core().debug = on; }
     [[nodiscard]] bool debug() const noexcept { return core().debug; }
     /// Whether a new task takes its first step inside `create_task` where its options do not say; at first not.
-    /// `gather`, `shield`, task groups and whatever else makes tasks follow it.
+    /// `gather`, `shield` and task groups follow it; tasks that the library makes for its own purposes never do.
     void set_eager_tasks(bool on) noexcept { core().eager_tasks = on; }
     [[nodiscard]] bool eager_tasks() const noexcept { return core().eager_tasks; }
     /// 100 ms at first.

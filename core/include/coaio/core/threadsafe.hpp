@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace coaio {
 
@@ -45,7 +46,7 @@ protected:
         settled_.notify_all();
     }
     /// Once settled, and without the lock: the hook may come back here.
-    void call_hook();
+    void call_hooks();
 
     mutable std::mutex mutex_;
     mutable std::condition_variable settled_;
@@ -56,7 +57,7 @@ protected:
 private:
     Loop* loop_;
     std::optional<AnyTask> task_;
-    std::function<void()> hook_;
+    std::vector<std::function<void()>> hooks_;
 };
 
 template <class T>
@@ -69,7 +70,7 @@ public:
             value_.emplace(std::move(value));
             finish_locked();
         }
-        call_hook();
+        call_hooks();
     }
     [[nodiscard]] Regular<T> take() {
         const std::lock_guard lock(mutex_);

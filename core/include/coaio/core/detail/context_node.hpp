@@ -25,6 +25,8 @@ public:
     [[nodiscard]] bool shared() const noexcept { return key_ == nullptr; }
     /// What a copy of the context starts with: the bindings as they are now.
     [[nodiscard]] ContextNode* bindings() noexcept { return shared() ? next_ : this; }
+    /// The bindings with one more, in place of what the variable was bound to; counted once for the caller.
+    [[nodiscard]] static ContextNode* bind(ContextNode* bindings, const void* key, std::shared_ptr<const void> value);
     /// Binds in a shared context.
     void insert(const void* key, std::shared_ptr<const void> value);
     /// The same bindings in nodes of their own, for another thread: counts are of one thread. Counted once.

@@ -11,14 +11,11 @@
 namespace coaio::detail {
 
 /// A function to call when a future is done: in the future's list, then in the ready queue, then gone.
-class DoneCallback : public Runnable {
+class DoneCallback : public Runnable, public Pooled {
 public:
     DoneCallback(const DoneCallback&) = delete;
     DoneCallback& operator=(const DoneCallback&) = delete;
     virtual ~DoneCallback() = default;
-
-    static void* operator new(std::size_t size) { return allocate_frame(size); }
-    static void operator delete(void* block, std::size_t size) noexcept { deallocate_frame(block, size); }
 
     void add_ref() noexcept { ++refs_; }
     void release() noexcept {

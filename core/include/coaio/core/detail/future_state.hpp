@@ -32,15 +32,12 @@ struct DoneNode {
 };
 
 /// The shared state behind `Future` and `Task`: counted, of one thread, without its value.
-class FutureBase {
+class FutureBase : public Pooled {
 public:
     FutureBase(LoopCore& core, FutureKind kind) noexcept : core_(&core), kind_(kind) {}
     FutureBase(const FutureBase&) = delete;
     FutureBase& operator=(const FutureBase&) = delete;
     virtual ~FutureBase() = default;
-
-    static void* operator new(std::size_t size) { return allocate_frame(size); }
-    static void operator delete(void* block, std::size_t size) noexcept { deallocate_frame(block, size); }
 
     void add_ref() noexcept { ++refs_; }
     void release() noexcept {

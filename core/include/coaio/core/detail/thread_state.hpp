@@ -23,6 +23,8 @@ struct ThreadState {
     LoopCore* core = nullptr;
     /// The coroutine that ran last ended with an exception, which its task holds for whoever awaits it.
     bool in_flight = false;
+    /// How many eager first steps are under way, one inside the other.
+    unsigned eager_depth = 0;
 };
 
 extern constinit thread_local ThreadState thread_state;
