@@ -15,6 +15,7 @@
 #include <coaio/db/array.hpp>
 #include <coaio/db/transaction.hpp>
 
+#include "crawler/charset.hpp"
 #include "crawler/summary.hpp"
 
 namespace store {
@@ -26,14 +27,13 @@ constexpr std::size_t longest_line = 1000;
 // So many links are worked on before other tasks have their turn.
 constexpr std::size_t links_a_turn = 250;
 
-// Postgres takes no NUL, and cuts nothing by itself.
+// Postgres takes UTF-8 only, and of that no NUL, and cuts nothing by itself.
 std::string storable(std::string_view text, std::size_t most) {
-    if (text.size() > most) {
-        std::size_t end = most;
-        while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-        text = text.substr(0, end);
+    std::string copy(crawl::utf8_prefix(text, most));
+    if (!crawl::is_valid_utf8(copy)) {
+        copy = crawl::to_utf8(copy, "UTF-8");  // which makes three bytes of a bad one
+        copy.resize(crawl::utf8_prefix(copy, most).size());
     }
-    std::string copy(text);
     std::replace(copy.begin(), copy.end(), '\0', ' ');
     return copy;
 }

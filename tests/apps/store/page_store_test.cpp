@@ -111,6 +111,44 @@ TEST_CASE("a page is recalled as it was committed, with its links, in their orde
 
 namespace {
 
+coaio::Coro<> commit_garbage(std::string conninfo) {
+    using namespace std::string_literals;
+    const auto garbage = "image/\xff\0\xc3"s;
+    const auto page = address();
+    auto finished = finished_page(page);
+    finished.result.type = garbage;
+    finished.result.title = garbage;
+    finished.result.error = garbage;
+    finished.result.fragments = {garbage, "whole"};
+    finished.lang = garbage;
+    finished.canonical = garbage;
+    finished.text = std::string(300 * 1024, '\xff');  // each byte of which becomes three
+    finished.links.erase(finished.links.begin() + 1, finished.links.end());
+    finished.links[0].link.text = garbage;
+    const coaio::db::Pool pool(conninfo, store::pool_options(1, "test"));
+    store::PageStore store(pool, 1, true);
+    co_await store.commit(finished);
+    crawl::FinishedPage recalled;
+    recalled.page = &page;
+    const bool knows = co_await store.recall(recalled);
+    REQUIRE(knows);
+    CHECK(recalled.result.type == "image/\uFFFD \uFFFD");
+    CHECK(recalled.result.fragments == std::vector<std::string>{"image/\uFFFD \uFFFD", "whole"});
+    co_await pool.close();
+}
+
+}  // namespace
+
+TEST_CASE("what is not UTF-8 is stored as what a reader would see of it") {
+    const tests::Database database;
+    coaio::run(commit_garbage(prepared(database)));
+    CHECK(database.value("select count(distinct v) || max(v) from coaio.pages, "
+                         "unnest(array[type, title, lang, canonical, fragments[1]]) v") == "1image/\uFFFD \uFFFD");
+    CHECK(database.value("select octet_length(text) <= 256 * 1024 from coaio.pages") == "t");
+}
+
+namespace {
+
 struct Commit {
     explicit Commit(std::string database) : conninfo(std::move(database)) {}
     std::string conninfo;
