@@ -57,6 +57,7 @@ public:
             execv(program.c_str(), arguments.data());
             _exit(127);
         }
+        if (pid_ < 0) throw std::runtime_error("fork");
         close(out[1]);
         close(err[1]);
         out_ = out[0];
@@ -69,7 +70,9 @@ public:
         close(err_);
     }
 
-    void signal(int number) const { kill(pid_, number); }
+    void signal(int number) const {
+        if (pid_ > 0) kill(pid_, number);
+    }
 
     /// Blocks until it has ended.
     Ended wait() {

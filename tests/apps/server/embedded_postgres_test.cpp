@@ -105,6 +105,7 @@ TEST_CASE("an embedded Postgres is made once, keeps its data, and one left runni
             pause();
             _exit(0);
         }
+        REQUIRE(other > 0);
         std::ofstream(folder.path() / "cluster" / "postmaster.pid")
             << other << '\n'
             << (folder.path() / "cluster").string() << "\n1\n5432\n/tmp/coaio-pg-gone\n\n0\nready   \n";

@@ -12,10 +12,12 @@
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,20 +60,28 @@ Program::Program(std::vector<std::string> words) {
     const std::string log = (folder_.path() / "log").string();
     std::array<int, 2> out{};
     if (pipe2(out.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+    const pid_t parent = getpid();
     pid_ = fork();
     if (pid_ == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) _exit(127);
         dup2(out[1], STDOUT_FILENO);
         dup2(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
         execve(arguments[0], arguments.data(), environment.data());
         _exit(127);
     }
+    const int failure = errno;
     close(out[1]);
     out_ = out[0];
+    if (pid_ < 0) {
+        close(out_);
+        throw std::system_error(failure, std::generic_category(), "fork");
+    }
 }
 
 Program::~Program() {
     close(out_);
-    if (pid_ == 0) return;
+    if (pid_ <= 0) return;
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
 }
@@ -90,7 +100,9 @@ coaio::Coro<std::string> Program::ready() {
     co_return line.substr(begin.size());
 }
 
-void Program::signal(int number) const { kill(pid_, number); }
+void Program::signal(int number) const {
+    if (pid_ > 0) kill(pid_, number);
+}
 
 int Program::wait() {
     int status = 0;

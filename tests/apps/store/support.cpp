@@ -11,9 +11,11 @@
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,17 +52,21 @@ CrawlProgram::CrawlProgram(std::vector<std::string> words, std::vector<std::stri
     const auto variables = pointers(environment);
     const std::string out = folder_ + "/out";
     const std::string log = folder_ + "/log";
+    const pid_t parent = getpid();
     pid_ = fork();
     if (pid_ == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) _exit(127);
         dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), STDOUT_FILENO);
         dup2(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
         execve(arguments[0], arguments.data(), variables.data());
         _exit(127);
     }
+    if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
 }
 
 CrawlProgram::~CrawlProgram() {
-    if (pid_ != 0) {
+    if (pid_ > 0) {
         kill(pid_, SIGKILL);
         waitpid(pid_, nullptr, 0);
     }
@@ -68,7 +74,9 @@ CrawlProgram::~CrawlProgram() {
     std::filesystem::remove_all(folder_, ignored);
 }
 
-void CrawlProgram::signal(int number) const { kill(pid_, number); }
+void CrawlProgram::signal(int number) const {
+    if (pid_ > 0) kill(pid_, number);
+}
 
 int CrawlProgram::wait() {
     int status = 0;
