@@ -113,14 +113,15 @@ coaio::Coro<> Crawler::wait_for_change(std::optional<TimePoint> until) {
 coaio::Coro<> Crawler::visit(coaio::TaskGroup& group, PageId id, coaio::SemaphoreGuard slot) {
     const coaio::SemaphoreGuard held = std::move(slot);
     const auto& page = frontier_.page(id);
-    const auto* const rules = options_.ignore_robots ? nullptr : robots_.find(page.host, loop_now());
+    const bool has_rules = options_.ignore_robots || robots_.find(page.host, loop_now()) != nullptr;
     // A page that is known needs no leave of its site. But sitemaps are kept nowhere: they are read again, and first.
-    const bool first_of_site = !options_.ignore_robots && rules == nullptr && has_unread_sitemaps(page.host);
-    if (store_ != nullptr && !first_of_site) {
+    if (store_ != nullptr && (has_rules || !has_unread_sitemaps(page.host))) {
         const auto known = co_await recall(id);
         if (known) co_return;
     }
     if (!options_.ignore_robots) {
+        // Looked for again: others may have learned them, or newer ones, meanwhile.
+        const auto* const rules = robots_.find(page.host, loop_now());
         if (rules == nullptr) {
             // The page's turn goes to robots.txt; when it is taken again, that says how soon.
             const auto how = co_await learn_robots(group, page.host);

@@ -74,6 +74,7 @@ void Manners::ended(const std::string& name, const Ended& how, TimePoint now) {
         --host.level;
         host.good_answers = 0;
     }
+    host.before = host.next_start;
 }
 
 void Manners::withdrawn(const std::string& name) {

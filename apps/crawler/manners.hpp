@@ -48,7 +48,7 @@ public:
 
     void started(const std::string& host, TimePoint now);
     void ended(const std::string& host, const Ended& how, TimePoint now);
-    /// What was started was not sent after all: it costs the next one no delay.
+    /// What was started was not sent after all: it costs the next one no delay, but for what others have brought about.
     void withdrawn(const std::string& host);
 
     /// From robots.txt; with it there is one request at a time. It never makes the crawl faster than the options.
@@ -68,7 +68,7 @@ private:
         bool has_crawl_delay = false;
         Millis crawl_delay{0};
         TimePoint next_start{};
-        TimePoint before{};  // next_start as it was before the last start
+        TimePoint before{};  // next_start as it was before the last start, or is since the last end
     };
     [[nodiscard]] Millis delay_of(const Host& host) const;
     [[nodiscard]] Millis doubled(Millis base, unsigned times) const;

@@ -74,6 +74,21 @@ TEST_CASE("429 means: one at a time, after a pause, and the pause doubles") {
     CHECK(manners.may_start(host, start + 1s) == start + 31s);
 }
 
+TEST_CASE("a request that is not sent costs nothing, and shortens no pause that another one brought about") {
+    MannersOptions options;
+    options.delay = 100ms;
+    Manners manners(options);
+    manners.started(host, start);
+    manners.withdrawn(host);
+    CHECK(manners.may_start(host, start) == start);
+
+    manners.started(host, start);
+    manners.started(host, start + 100ms);
+    manners.ended(host, answer(429, 30s), start + 150ms);
+    manners.withdrawn(host);
+    CHECK(manners.may_start(host, start + 150ms) == start + 30s + 150ms);
+}
+
 TEST_CASE("ten good answers make it faster again") {
     Manners manners(MannersOptions{});
     manners.started(host, start);
