@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "store/crawls.hpp"
 
+#include <utility>
+
 #include <coaio/db/array.hpp>
 
 namespace store {
@@ -22,7 +24,7 @@ coaio::Coro<> let_go(const coaio::db::Connection& session, std::int64_t crawl) {
 
 coaio::Coro<std::optional<Work>> take_up(const coaio::db::Connection& session, std::int64_t crawl,
                                          std::string_view run_by) {
-    const auto ended = co_await session.execute("update crawls set state = 'cancelled', ended_at = now() "
+    const auto ended = co_await session.execute("update crawls set state = 'cancelled', ended_at = now(), error = '' "
                                                 "where id = $1 and cancel_requested and state in ('queued', 'running')",
                                                 crawl);
     if (ended != 0) co_return std::nullopt;
@@ -41,21 +43,43 @@ coaio::Coro<std::optional<Work>> take_up(const coaio::db::Connection& session, s
     co_return work;
 }
 
-coaio::Coro<bool> save_progress(const coaio::db::Pool& pool, std::int64_t crawl, const crawl::Crawler& crawler,
-                                const PageStore& store) {
+namespace {
+
+template <class Queries>
+coaio::Coro<bool> save_progress_with(const Queries& queries, std::int64_t crawl, const crawl::Crawler& crawler,
+                                     const PageStore& store) {
     const CrawlCounts counts = store.counts();
     const auto waiting = static_cast<std::int64_t>(crawler.frontier().queued() + crawler.frontier().running());
-    const auto asked = co_await pool.query_value<std::optional<bool>>(
+    const auto asked = co_await queries.template query_value<std::optional<bool>>(
         "update crawls set done = $2, failed = $3, disallowed = $4, waiting = $5, bytes = $6 where id = $1 "
         "returning cancel_requested",
         crawl, counts.done, counts.failed, counts.disallowed, waiting, counts.bytes);
     co_return asked.value_or(false);
 }
 
-coaio::Coro<> leave(const coaio::db::Pool& pool, std::int64_t crawl, std::string state, std::string error) {
-    static_cast<void>(co_await pool.execute(
+template <class Queries>
+coaio::Coro<> leave_with(const Queries& queries, std::int64_t crawl, std::string state, std::string error) {
+    static_cast<void>(co_await queries.execute(
         "update crawls set state = $2, error = $3, ended_at = case when $2 <> 'queued' then now() end where id = $1",
         crawl, state, error));
+}
+
+}  // namespace
+
+coaio::Coro<bool> save_progress(const coaio::db::Pool& pool, std::int64_t crawl, const crawl::Crawler& crawler,
+                                const PageStore& store) {
+    return save_progress_with(pool, crawl, crawler, store);
+}
+coaio::Coro<bool> save_progress(const coaio::db::Connection& session, std::int64_t crawl, const crawl::Crawler& crawler,
+                                const PageStore& store) {
+    return save_progress_with(session, crawl, crawler, store);
+}
+
+coaio::Coro<> leave(const coaio::db::Pool& pool, std::int64_t crawl, std::string state, std::string error) {
+    return leave_with(pool, crawl, std::move(state), std::move(error));
+}
+coaio::Coro<> leave(const coaio::db::Connection& session, std::int64_t crawl, std::string state, std::string error) {
+    return leave_with(session, crawl, std::move(state), std::move(error));
 }
 
 }  // namespace store

@@ -42,9 +42,13 @@ struct Work {
 /// Writes down how far the crawl is. Gives whether its end was asked for.
 [[nodiscard]] coaio::Coro<bool> save_progress(const coaio::db::Pool& pool, std::int64_t crawl,
                                               const crawl::Crawler& crawler, const PageStore& store);
+[[nodiscard]] coaio::Coro<bool> save_progress(const coaio::db::Connection& session, std::int64_t crawl,
+                                              const crawl::Crawler& crawler, const PageStore& store);
 
 /// `state`: done, cancelled or failed, `error` then says why; or queued: it goes on later.
 [[nodiscard]] coaio::Coro<> leave(const coaio::db::Pool& pool, std::int64_t crawl, std::string state,
+                                  std::string error);
+[[nodiscard]] coaio::Coro<> leave(const coaio::db::Connection& session, std::int64_t crawl, std::string state,
                                   std::string error);
 
 }  // namespace store

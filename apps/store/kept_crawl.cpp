@@ -33,7 +33,9 @@ constexpr auto last_words_deadline = 10s;  // of a crawl that is interrupted
 constexpr auto connection_wait = 5s;
 constexpr auto try_lock_again = 100ms;
 constexpr auto claim_wait = 10s;
-constexpr auto hold_again_wait = 10s;
+constexpr auto claim_deadline = 60s;
+constexpr auto hold_again_wait = 5s;
+constexpr auto hold_again_deadline = 8s;
 // Programs look for their crawls one after the other, so that two do not make the same one: held meanwhile, in place of
 // a crawl that has no such number.
 constexpr std::int64_t looking = 0;
@@ -46,6 +48,12 @@ public:
 
 /// Another process runs the crawl.
 class HeldElsewhere final : public coaio::Error {
+public:
+    using Error::Error;
+};
+
+/// Others have ended the crawl.
+class EndedElsewhere final : public coaio::Error {
 public:
     using Error::Error;
 };
@@ -82,7 +90,8 @@ constexpr std::string_view same_crawls =
 
 constexpr std::string_view holder =
     "select coalesce((select 'session ' || pid || ' of ' || coalesce(nullif(application_name, ''), 'a program') "
-    "from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and granted "
+    "from pg_locks l join pg_stat_activity using (pid) where locktype = 'advisory' and granted "
+    "and l.database = (select oid from pg_database where datname = current_database()) "
     "and classid::bigint = $1::bigint >> 32 and objid::bigint = $1::bigint & 4294967295 and objsubid = 1 limit 1), "
     "'a session')";
 
@@ -111,6 +120,18 @@ coaio::Coro<bool> hold_within(const Connection& session, std::int64_t crawl, coa
     }
 }
 
+std::string was_cancelled(std::int64_t crawl) { return named(crawl) + " was cancelled in the database"; }
+
+// Throws how a crawl that is not open any more has ended, unless it says what this process may have said itself.
+coaio::Coro<> look_for_end(const Connection& session, std::int64_t id, std::string said) {
+    const auto rows = co_await session.query("select state, cancel_requested from crawls where id = $1", id);
+    if (rows.empty()) throw EndedElsewhere(named(id) + " was deleted from the database");
+    const auto row = rows.front();
+    if (row["state"].as<std::string_view>() == said) co_return;
+    if (row["cancel_requested"].as<bool>()) throw EndedElsewhere(was_cancelled(id));
+    throw EndedElsewhere(named(id) + " was ended by another process while the database was away");
+}
+
 coaio::Coro<std::string> describe_holder(const Connection& session, std::int64_t crawl) {
     co_return co_await session.query_value<std::string>(holder, lock_of(crawl));
 }
@@ -119,9 +140,10 @@ coaio::Coro<std::string> describe_holder(const Connection& session, std::int64_t
 coaio::Coro<> give_up(const Connection& session, std::int64_t id) {
     const auto mine = co_await try_to_hold(session, id);
     if (!mine) co_return;
-    static_cast<void>(co_await session.execute("update crawls set state = 'cancelled', ended_at = now(), "
-                                               "error = 'it was begun anew' where id = $1",
-                                               id));
+    static_cast<void>(
+        co_await session.execute("update crawls set state = 'cancelled', ended_at = now(), error = 'it was begun anew' "
+                                 "where id = $1 and state in ('queued', 'running', 'failed')",
+                                 id));
     co_await let_go(session, id);
 }
 
@@ -179,8 +201,8 @@ coaio::Coro<Claimed> find_or_make(const Connection& session, const Wanted& wante
 /// Tries again what failed because the database is away.
 class KeptCrawl::PatientStore final : public PageStore {
 public:
-    PatientStore(coaio::db::Pool pool, const Claimed& crawl, Patience& patience)
-        : PageStore(std::move(pool), crawl.id, crawl.resumed), patience_(&patience) {}
+    PatientStore(coaio::db::Pool pool, const Claimed& crawl, Patience& patience, const Patience& lock)
+        : PageStore(std::move(pool), crawl.id, crawl.resumed), patience_(&patience), lock_(&lock) {}
 
     coaio::Coro<bool> recall(crawl::FinishedPage& page) override {
         const auto known = co_await PageStore::recall(page);
@@ -193,23 +215,33 @@ public:
     }
     // A page that takes too long while the database answers others would do so again.
     coaio::Coro<> recover(std::exception_ptr failure) override {
-        if (is_timeout(failure) && !patience_->is_away()) std::rethrow_exception(failure);
+        if (is_timeout(failure) && !patience_->is_away() && !lock_->is_away()) std::rethrow_exception(failure);
         return patience_->after(std::move(failure));
     }
 
 private:
     Patience* patience_;
+    const Patience* lock_;
 };
 
 KeptCrawl::KeptCrawl(std::string database, KeepOptions keep)
     : database_(std::move(database)),
       pool_(database_, pool_options(keep.sessions, std::string(program)).acquire_timeout(connection_wait)),
       keep_(keep),
-      patience_(keep.patience) {}
+      patience_(keep.patience, "the database is away", "the database is back"),
+      lock_patience_(keep.patience, "the connection to the database was lost",
+                     "the connection to the database is back") {}
 
 coaio::Coro<std::unique_ptr<KeptCrawl>> KeptCrawl::begin(crawl::Options options, KeepOptions keep) {
     std::unique_ptr<KeptCrawl> kept(new KeptCrawl(options.database_url, keep));
-    co_await kept->claim(options);
+    auto claiming = kept->claim(options);
+    bool late = false;
+    try {
+        co_await coaio::wait_for(std::move(claiming), claim_deadline);
+    } catch (const coaio::TimeoutError&) {
+        late = true;
+    }
+    if (late) throw coaio::Error("the database did not let the crawl begin within 1 m: see what its sessions wait for");
     co_return kept;
 }
 
@@ -235,11 +267,12 @@ coaio::Coro<> KeptCrawl::claim(const crawl::Options& options) {
         greeting_ = named(id_) + " goes on: " + std::to_string(pages) + (pages == 1 ? " page is" : " pages are") +
                     " in the database";
     }
-    pages_ = std::make_unique<PatientStore>(pool_, claimed, patience_);
+    pages_ = std::make_unique<PatientStore>(pool_, claimed, patience_, lock_patience_);
 }
 
 coaio::Coro<> KeptCrawl::run(crawl::Crawler& crawler, Say say) {
-    patience_.tell(std::move(say));
+    patience_.tell(say);
+    lock_patience_.tell(std::move(say));
     std::exception_ptr failure;
     bool cancelled = false;
     try {
@@ -265,7 +298,7 @@ coaio::Coro<> KeptCrawl::run(crawl::Crawler& crawler, Say say) {
     const std::string reason = crawl::one_line(reason_of(failure), 2000);
     if (holds<EndAsked>(failure)) {
         co_await say_last_words(crawler, "cancelled", "");
-    } else if (!holds<HeldElsewhere>(failure) && !holds<DatabaseAway>(failure)) {
+    } else if (!holds<HeldElsewhere>(failure) && !holds<EndedElsewhere>(failure) && !holds<DatabaseAway>(failure)) {
         co_await say_last_words(crawler, "failed", reason);
     }
     std::rethrow_exception(failure);
@@ -280,12 +313,12 @@ coaio::Coro<> KeptCrawl::keep_up(const crawl::Crawler& crawler) {
             // A statement that is cancelled may cost the session, and the lock with it.
             auto noting = note(crawler);
             co_await coaio::masked(std::move(noting), {.deadline = note_deadline});
-            patience_.succeeded();
+            lock_patience_.succeeded();
         } catch (const std::exception&) {
             failure = std::current_exception();
         }
         if (failure) {
-            co_await patience_.after(failure);
+            co_await lock_patience_.after(failure);
             continue;
         }
         try {
@@ -295,30 +328,47 @@ coaio::Coro<> KeptCrawl::keep_up(const crawl::Crawler& crawler) {
     }
 }
 
+// The row is written by the session that holds the lock, so that without the lock nothing is written.
 coaio::Coro<> KeptCrawl::note(const crawl::Crawler& crawler) {
+    bool asked = false;
     try {
-        static_cast<void>(co_await session_->query("select"));
+        asked = co_await save_progress(*session_, id_, crawler, *pages_);
     } catch (...) {
         session_.reset();
         throw;
     }
-    const auto asked = co_await save_progress(pool_, id_, crawler, *pages_);
-    if (asked) throw EndAsked(named(id_) + " was cancelled in the database");
+    if (asked) throw EndAsked(was_cancelled(id_));
 }
 
 coaio::Coro<> KeptCrawl::hold_again() {
+    auto taking = take_back();
+    co_await coaio::wait_for(std::move(taking), hold_again_deadline);
+}
+
+coaio::Coro<> KeptCrawl::take_back() {
     auto session = co_await connect(database_);
     const auto mine = co_await hold_within(session, id_, hold_again_wait);
     if (!mine) {
         const auto who = co_await describe_holder(session, id_);
         throw HeldElsewhere(named(id_) + " was taken by another process, " + who + ", while the database was away");
     }
+    // Whoever had the lock meanwhile may have ended the crawl, or fetched pages.
+    const auto work = co_await take_up(session, id_, by_program);
+    if (!work) co_await look_for_end(session, id_, said_);
+    pages_->resume();
     session_ = std::move(session);
 }
 
 coaio::Coro<> KeptCrawl::write_end(const crawl::Crawler& crawler, std::string state, std::string error) {
-    static_cast<void>(co_await save_progress(pool_, id_, crawler, *pages_));
-    co_await leave(pool_, id_, std::move(state), std::move(error));
+    if (!session_) co_await hold_again();
+    try {
+        static_cast<void>(co_await save_progress(*session_, id_, crawler, *pages_));
+        said_ = state;
+        co_await leave(*session_, id_, std::move(state), std::move(error));
+    } catch (...) {
+        session_.reset();
+        throw;
+    }
 }
 
 coaio::Coro<> KeptCrawl::finish(const crawl::Crawler& crawler) {
@@ -327,20 +377,26 @@ coaio::Coro<> KeptCrawl::finish(const crawl::Crawler& crawler) {
         try {
             auto ending = write_end(crawler, "done", "");
             co_await coaio::masked(std::move(ending), {.deadline = last_words_deadline});
+            lock_patience_.succeeded();
             co_return;
         } catch (const std::exception&) {
             failure = std::current_exception();
         }
-        co_await patience_.after(failure);
+        co_await lock_patience_.after(failure);
     }
 }
 
 // Nobody waits for them: where the database does not take them, the crawl is found as one whose process died.
 coaio::Coro<> KeptCrawl::say_last_words(const crawl::Crawler& crawler, std::string state, std::string error) {
-    try {
-        auto ending = write_end(crawler, std::move(state), std::move(error));
-        co_await coaio::masked(std::move(ending), {.deadline = last_words_deadline});
-    } catch (const std::exception&) {  // see above
+    // A session that has been lost shows only when it is used: then another one says it.
+    for (int attempts = 2; attempts > 0; --attempts) {
+        try {
+            auto ending = write_end(crawler, state, error);
+            co_await coaio::masked(std::move(ending), {.deadline = last_words_deadline});
+            co_return;
+        } catch (const std::exception&) {
+            if (!is_passing(std::current_exception())) co_return;
+        }
     }
 }
 

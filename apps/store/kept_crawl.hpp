@@ -60,6 +60,7 @@ private:
     KeptCrawl(std::string database, KeepOptions keep);
     coaio::Coro<> claim(const crawl::Options& options);
     coaio::Coro<> hold_again();
+    coaio::Coro<> take_back();
     coaio::Coro<> keep_up(const crawl::Crawler& crawler);
     coaio::Coro<> note(const crawl::Crawler& crawler);
     coaio::Coro<> write_end(const crawl::Crawler& crawler, std::string state, std::string error);
@@ -69,9 +70,11 @@ private:
     std::string database_;
     coaio::db::Pool pool_;
     KeepOptions keep_;
-    Patience patience_;
+    Patience patience_;                             // of the pages
+    Patience lock_patience_;                        // of the lock, and the row
     std::optional<coaio::db::Connection> session_;  // which holds the lock
     std::int64_t id_ = 0;
+    std::string said_;  // the state that the row may have been given already as its last
     std::string greeting_;
     std::unique_ptr<PageStore> pages_;
     coaio::Event over_;

@@ -29,6 +29,9 @@ public:
     [[nodiscard]] coaio::Coro<bool> recall(crawl::FinishedPage& page) override;
     [[nodiscard]] coaio::Coro<> commit(const crawl::FinishedPage& page) override;
 
+    /// Others have run the crawl meanwhile: from now on there may be pages.
+    void resume() noexcept { resumed_ = true; }
+
     /// Of the pages committed, or found committed, through this object.
     [[nodiscard]] const CrawlCounts& counts() const noexcept { return counts_; }
 

@@ -69,7 +69,7 @@ coaio::Coro<> Patience::after(std::exception_ptr failure) {
     if (!since_) {
         since_ = now;
         if (say_) {
-            say_("the database is away, for at most " + limit +
+            say_(trouble_ + ", for at most " + limit +
                  " it is tried again: " + crawl::one_line(reason_of(failure), 300));
         }
     }
@@ -82,7 +82,7 @@ coaio::Coro<> Patience::after(std::exception_ptr failure) {
 }
 
 void Patience::succeeded() {
-    if (since_ && say_) say_("the database is back");
+    if (since_ && say_) say_(relief_);
     since_.reset();
 }
 

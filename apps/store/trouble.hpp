@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <coaio/core/coro.hpp>
 #include <coaio/core/error.hpp>
@@ -31,10 +32,13 @@ public:
     ~DatabaseAway() override;
 };
 
-/// How long a program bears with a database that is away: what fails meanwhile is tried again.
+/// How long a program bears with a database that is away: what fails meanwhile is tried again. Each work that may fail
+/// has one of its own, which only its own success ends.
 class Patience {
 public:
-    explicit Patience(coaio::Duration limit) : limit_(limit) {}
+    /// `trouble` is how the first failure is told of: "the database is away"; `relief` the end of it.
+    Patience(coaio::Duration limit, std::string trouble, std::string relief)
+        : limit_(limit), trouble_(std::move(trouble)), relief_(std::move(relief)) {}
 
     void tell(Say say) { say_ = std::move(say); }
 
@@ -47,6 +51,8 @@ public:
 
 private:
     coaio::Duration limit_;
+    std::string trouble_;
+    std::string relief_;
     Say say_;
     std::optional<coaio::TimePoint> since_;
 };

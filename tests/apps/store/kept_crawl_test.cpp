@@ -3,6 +3,7 @@
 
 #include <coaio/core/event.hpp>
 #include <coaio/core/run.hpp>
+#include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 #include <coaio/core/to_thread.hpp>
@@ -15,6 +16,7 @@
 #include <functional>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,17 +35,19 @@ crawl::Options options_for(std::string database) {
     return options;
 }
 
-/// A site in memory, a chain of four pages: before the last one is answered, something happens.
+/// A site in memory, a chain of four pages: before one of them is answered, the last unless told otherwise, something
+/// happens.
 class EventfulSite final : public crawl::Fetcher {
 public:
-    explicit EventfulSite(std::function<coaio::Coro<>()> happening = {}) : happening_(std::move(happening)) {
+    explicit EventfulSite(std::function<coaio::Coro<>()> happening = {}, std::string when = "/3")
+        : happening_(std::move(happening)), when_(std::move(when)) {
         site_.add("http://a/", tests::links({"/1"}));
         site_.add("http://a/1", tests::links({"/2"}));
         site_.add("http://a/2", tests::links({"/3"}));
         site_.add("http://a/3", tests::page("three"));
     }
     coaio::Coro<crawl::Answer> fetch(coaio::http::Url url, crawl::FetchOptions options) override {
-        if (url.path() == "/3" && happening_) {
+        if (url.path() == when_ && happening_) {
             auto happening = std::exchange(happening_, {})();
             co_await std::move(happening);
         }
@@ -55,6 +59,7 @@ public:
 private:
     tests::Site site_;
     std::function<coaio::Coro<>()> happening_;
+    std::string when_;
 };
 
 coaio::Coro<> for_ever() {
@@ -210,13 +215,46 @@ TEST_CASE("a database that stays away ends the crawl, which says so and goes on 
 
 namespace {
 
+constexpr auto longest_wait = 30s;
+
 // Somebody ends all sessions of the crawl, and takes its lock before it is back.
-coaio::Coro<> take_over(std::string conninfo) {
-    const auto thief = co_await coaio::db::Connection::connect(conninfo);
+coaio::Coro<> take_the_lock(const coaio::db::Connection& thief) {
     static_cast<void>(co_await thief.query("select pg_terminate_backend(pid) from pg_stat_activity "
                                            "where application_name = 'coaio-crawl' and datname = current_database()"));
-    for (bool mine = false; !mine;) mine = co_await store::try_to_hold(thief, 1);
+    const auto until = std::chrono::steady_clock::now() + longest_wait;
+    for (bool mine = false; !mine;) {
+        if (std::chrono::steady_clock::now() > until) throw std::runtime_error("the crawl keeps its lock");
+        mine = co_await store::try_to_hold(thief, 1);
+    }
+}
+
+coaio::Coro<> take_over(std::string conninfo) {
+    const auto thief = co_await coaio::db::Connection::connect(conninfo);
+    co_await take_the_lock(thief);
     co_await for_ever();
+}
+
+coaio::Coro<> end_it(std::string conninfo) {
+    const auto thief = co_await coaio::db::Connection::connect(conninfo);
+    co_await take_the_lock(thief);
+    static_cast<void>(co_await thief.execute("update coaio.crawls set state = 'cancelled', error = 'begun anew'"));
+}
+
+// The thief does something with the crawl and lets go of it; it returns when the crawl says how far it is.
+coaio::Coro<> borrow(std::string conninfo, std::string deed) {
+    coaio::db::ConnectOptions options;
+    options.setting("search_path", "coaio");
+    const auto thief = co_await coaio::db::Connection::connect(conninfo, options);
+    co_await take_the_lock(thief);
+    static_cast<void>(co_await thief.execute("update crawls set waiting = -1"));
+    static_cast<void>(co_await thief.execute(deed));
+    co_await store::let_go(thief, 1);
+    const auto until = std::chrono::steady_clock::now() + longest_wait;
+    for (bool back = false; !back;) {
+        if (std::chrono::steady_clock::now() > until) throw std::runtime_error("the crawl does not come back");
+        co_await coaio::sleep(50ms);
+        back = co_await thief.query_value<bool>("select waiting >= 0 from crawls");
+    }
 }
 
 }  // namespace
@@ -229,6 +267,48 @@ TEST_CASE("a crawl that another process has taken meanwhile ends, and leaves it 
     CHECK(ran.code == 1);
     CHECK_THAT(ran.out, contains("ended early: crawl 1 was taken by another process, session "));
     CHECK(database.value("select state from coaio.crawls") == "running");
+}
+
+TEST_CASE("a crawl that another process has taken and ended meanwhile ends, and leaves it as it is") {
+    const auto check = [](const std::string& deed, const std::string& said, const std::string& row) {
+        const tests::Database database;
+        const auto borrowed = [&] { return borrow(database.conninfo(), deed); };
+        EventfulSite site(borrowed);
+        const auto ran = crawl_into(options_for(database.conninfo()), site);
+        CHECK(ran.code == 1);
+        CHECK_THAT(ran.out, contains("ended early: " + said));
+        CHECK(database.value("select state || done || error from coaio.crawls") == row);
+    };
+    check("update crawls set state = 'done', done = 77, error = 'by the other', waiting = 0",
+          "crawl 1 was ended by another process while the database was away", "done77by the other");
+    check("update crawls set cancel_requested = true, state = 'cancelled', done = 7, waiting = 0",
+          "crawl 1 was cancelled in the database", "cancelled7");
+}
+
+TEST_CASE("a crawl that is over when it has lost its lock looks at what has become of it before it says so") {
+    const tests::Database database;
+    const auto end = [&] { return end_it(database.conninfo()); };
+    EventfulSite site(end);
+    const auto ran = crawl_into(options_for(database.conninfo()), site);
+    CHECK(ran.code == 1);
+    CHECK(database.value("select state || error from coaio.crawls") == "cancelledbegun anew");
+}
+
+TEST_CASE("what another process has committed meanwhile is not fetched again") {
+    const tests::Database database;
+    const auto commit = [&] {
+        return borrow(database.conninfo(),
+                      "insert into pages (crawl_id, url, state, status, kind, depth, tries, type, size, elapsed_ms, "
+                      "error, title, lang, canonical, has_fragments, fragments, text) values (1, 'http://a/3', 'done', "
+                      "200, 'anchor', 3, 1, 'text/html', 5, 1, '', 'of the other', '', '', true, '{}', '')");
+    };
+    EventfulSite site(commit, "/2");
+    const auto ran = crawl_into(options_for(database.conninfo()), site);
+    INFO(ran.log + ran.out);
+    CHECK(ran.code == 0);
+    CHECK(site.count("http://a/3") == 0);
+    CHECK(database.value("select state || done from coaio.crawls") == "done4");
+    CHECK(database.value("select count(*) from coaio.pages") == "4");
 }
 
 TEST_CASE("a crawl that ends while its sessions are ended takes new ones, and no page is lost") {

@@ -2,6 +2,7 @@
 // The program itself with a database, killed, interrupted and left alone by its database.
 #include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
+#include <coaio/core/timeout.hpp>
 #include <coaio/core/to_thread.hpp>
 #include <coaio/http/server.hpp>
 
@@ -12,10 +13,12 @@
 #include <csignal>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support.hpp"
 
+using namespace std::chrono_literals;
 using tests::contains;
 using tests::CrawlProgram;
 
@@ -23,6 +26,7 @@ namespace {
 
 constexpr int page_count = 40;
 constexpr int hold_after = 20;
+constexpr auto longest_wait = 30s;
 
 /// A site, its server, and the words that crawl it into a database.
 struct Scene {
@@ -143,6 +147,10 @@ coaio::Coro<> two_at_once() {
     co_await scene.server.stop();
 }
 
+coaio::Coro<> says(const CrawlProgram& program, std::string text) {
+    while (program.log().find(text) == std::string::npos) co_await coaio::sleep(5ms);
+}
+
 // The database goes away in mid-crawl and comes back.
 coaio::Coro<> restart_the_database(tests::Stop how) {
     tests::Postgres postgres;
@@ -151,19 +159,17 @@ coaio::Coro<> restart_the_database(tests::Stop how) {
     co_await scene.server.start();
     CrawlProgram program(scene.words());
     co_await scene.site.held().wait();
-    const auto committed = postgres.sql("postgres", "select url from coaio.pages");
     auto stopping = coaio::to_thread([&postgres, how] { postgres.stop(how); });
     co_await std::move(stopping);
     scene.site.open();
-    while (program.log().find("the database is away") == std::string::npos) {
-        co_await coaio::sleep(std::chrono::milliseconds(5));
-    }
+    auto noticing = says(program, "the connection to the database was lost");
+    co_await coaio::wait_for(std::move(noticing), longest_wait);
     auto starting = coaio::to_thread([&postgres] { postgres.start(); });
     co_await std::move(starting);
     const int code = co_await program.ended();
     INFO(program.log());
     CHECK(code == 2);
-    CHECK_THAT(program.log(), contains("the database is back"));
+    CHECK_THAT(program.log(), contains("the connection to the database is back"));
     for (const auto& [path, count] : scene.site.requests()) {
         INFO(path);
         CHECK(count == 1);
