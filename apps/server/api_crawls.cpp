@@ -83,6 +83,7 @@ coaio::Coro<Response> cancel(Request& request, const coaio::db::Pool& pool, Shar
     auto text = co_await pool.query_value<std::optional<std::string>>(
         "update crawls set cancel_requested = cancel_requested or state in ('queued', 'running'), "
         "ended_at = case when state = 'queued' then now() else ended_at end, "
+        "error = case when state = 'queued' then '' else error end, "
         "state = case when state = 'queued' then 'cancelled' else state end "
         "where id = $1 returning " CRAWL_JSON "::text",
         id);

@@ -24,6 +24,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto look_again = 1s;
+constexpr auto connection_wait = 5s;
 
 }  // namespace
 
@@ -31,7 +32,7 @@ CrawlRunner::CrawlRunner(Shared& shared, std::size_t most, std::function<void(st
     : shared_(&shared),
       most_(most),
       log_(std::move(log)),
-      pool_(shared.database, store::pool_options(shared.pool_size, "coaio-server")) {}
+      pool_(shared.database, store::pool_options(shared.pool_size, "coaio-server").acquire_timeout(connection_wait)) {}
 
 coaio::Coro<> CrawlRunner::run() {
     for (;;) {
