@@ -27,11 +27,13 @@ ENV LANG=C.UTF-8
 
 FROM runtime AS crawler
 COPY --from=build /out/bin/coaio-crawl /usr/local/bin/
+RUN found=$(ldd /usr/local/bin/coaio-crawl) && ! echo "$found" | grep "not found"
 ENTRYPOINT ["coaio-crawl"]
 
 # Of its own it has no Postgres: DATABASE_URL says where one is.
 FROM runtime AS server
 COPY --from=build /out/bin/coaio-server /usr/local/bin/
+RUN found=$(ldd /usr/local/bin/coaio-server) && ! echo "$found" | grep "not found"
 ENV COAIO_SERVER_HOST=0.0.0.0 COAIO_SERVER_PORT=8080
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["bash", "-c", \

@@ -251,8 +251,11 @@ def look_at_the_crawlers(system, url):
     book = urllib.parse.urlsplit(url).path.strip("/")
 
     def made():
-        items = json.loads(ask("GET", system.server + "/api/crawls")[1])["items"]
-        return [each for each in items if each["urls"] == [url] and each["state"] == "done"]
+        status, text = ask("GET", system.server + "/api/crawls")
+        if status != 200:
+            return []
+        return [each for each in json.loads(text)["items"]
+                if each["urls"] == [url] and each["run_by"] == "coaio-crawl" and each["state"] == "done"]
 
     crawl = eventually(f"coaio-crawl ends its crawl of {url}", made)[0]
     check(crawl["done"] == demo_site.PAGES + 1 and not crawl["error"], f"it says: {crawl}")
