@@ -2,7 +2,9 @@
 #include "crawler/crawler.hpp"
 
 #include <exception>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
@@ -25,6 +27,8 @@ coaio::AsyncGenerator<PageId> items_of(coaio::Queue<PageId>& queue) {
 }  // namespace
 
 Store::~Store() = default;
+
+coaio::Coro<std::vector<std::string>> Store::known() { co_return std::vector<std::string>(); }
 
 coaio::Coro<bool> Store::recall(FinishedPage& /*page*/) { co_return false; }
 
@@ -81,6 +85,7 @@ coaio::Coro<> Crawler::run() {
 }
 
 coaio::Coro<> Crawler::dispatch(coaio::TaskGroup& group) {
+    if (store_ != nullptr && options_.scope.max_pages != 0) co_await reserve_known();
     if (options_.ignore_robots) {
         for (PageId id = 0; id < frontier_.pages().size(); ++id) read_sitemaps_of(group, frontier_.page(id).host);
     }

@@ -70,6 +70,7 @@ private:
     coaio::Coro<> read_answer(const coaio::http::Url& url, Answer answer, FinishedPage& finished);
     coaio::Coro<> collect_links(const coaio::http::Url& url, Document document, FinishedPage& finished);
     coaio::Coro<> commit(FinishedPage& finished, Ended how);
+    coaio::Coro<> reserve_known();
     coaio::Coro<bool> recall(PageId id);
     coaio::Coro<> enter(FinishedPage& finished, std::optional<Ended> how);
     coaio::Coro<Attempt> attempt(coaio::http::Url url, FetchOptions options);

@@ -127,6 +127,21 @@ coaio::Coro<> Crawler::commit(FinishedPage& finished, Ended how) {
     }
 }
 
+// In this run links may be found in another order: a page of an earlier one must not lose its place to a new one.
+coaio::Coro<> Crawler::reserve_known() {
+    for (bool asked = false; !asked;) {
+        std::exception_ptr failure;
+        try {
+            const auto known = co_await store_->known();
+            frontier_.reserve(known);
+            asked = true;
+        } catch (const std::exception&) {
+            failure = std::current_exception();
+        }
+        if (failure) co_await store_->recover(failure);
+    }
+}
+
 // What was committed by an earlier run is entered without a request, so it costs the next one no delay.
 coaio::Coro<bool> Crawler::recall(PageId id) {
     FinishedPage finished;

@@ -68,6 +68,17 @@ std::optional<PageId> Frontier::add_link(const coaio::http::Url& url, const Link
     return id;
 }
 
+void Frontier::reserve(const std::vector<std::string>& urls) {
+    for (const auto& url : urls) {
+        if (ids_.count(url) == 0) reserved_.insert(url);
+    }
+}
+
+bool Frontier::has_place(const std::string& url) const {
+    const auto most = scope_.options().max_pages;
+    return most == 0 || accepted_ + reserved_.size() < most || reserved_.count(url) != 0;
+}
+
 PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth, unsigned hops) {
     auto clean = url.without_fragment().without_credentials();
     auto whole = clean.to_string();
@@ -78,7 +89,7 @@ PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth,
     // A crawl that meets a trap must not grow by remembering it.
     bool trap =
         refusal == Refusal::too_long || refusal == Refusal::repeating_path || refusal == Refusal::too_many_queries;
-    bool full = refusal == Refusal::none && kind != LinkKind::start && is_full();
+    bool full = refusal == Refusal::none && kind != LinkKind::start && !has_place(whole);
     if (trap || full || pages_.size() >= no_page - 1) {
         ++dropped_;
         return no_page;
@@ -93,6 +104,7 @@ PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth,
     page.hops = hops;
     page.refusal = refusal;
     page.check_only = refusal == Refusal::none && !scope_.is_inside(view);
+    if (refusal == Refusal::none) reserved_.erase(whole);
     ids_.emplace(std::move(whole), id);
     if (refusal != Refusal::none) {
         page.state = PageState::refused;

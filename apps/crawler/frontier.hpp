@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,9 @@ public:
     /// A page to begin with; its host, or site, is inside from now on, and so is the one that it is redirected to.
     PageId add_start(const coaio::http::Url& url);
 
+    /// Of the places of `max_pages` these addresses have one each, found or not: it is not given to others.
+    void reserve(const std::vector<std::string>& urls);
+
     /// A link found on page `from`. The address is queued if it is new and belongs to the crawl. Nothing is returned
     /// for what is no address of http, nor for one more in a chain of `max_redirects` redirects.
     std::optional<PageId> add_link(const coaio::http::Url& url, const Link& link, PageId from);
@@ -68,7 +72,7 @@ public:
     void ended_beside(const std::string& host, const Ended& how, TimePoint now);
 
     [[nodiscard]] bool is_done() const noexcept { return queued_ == 0 && running_ == 0; }
-    /// As many addresses as `max_pages` allows: no more are let in.
+    /// As many addresses as `max_pages` allows: no more are let in. Before that, none but those that have a place.
     [[nodiscard]] bool is_full() const noexcept {
         return scope_.options().max_pages != 0 && accepted_ >= scope_.options().max_pages;
     }
@@ -103,6 +107,7 @@ private:
     using Later = std::pair<TimePoint, std::string>;
     using LaterPage = std::pair<TimePoint, PageId>;
 
+    [[nodiscard]] bool has_place(const std::string& url) const;
     PageId add(const coaio::http::Url& url, LinkKind kind, unsigned depth, unsigned hops);
     void enqueue(PageId id);
     void wake(const std::string& host);
@@ -119,6 +124,7 @@ private:
     std::deque<Page> pages_;
     std::unordered_map<std::string, PageId> ids_;
     std::unordered_map<std::string, Host> hosts_;
+    std::unordered_set<std::string> reserved_;  // places of those that are not found yet
     std::deque<std::string> ready_;
     std::priority_queue<Later, std::vector<Later>, std::greater<>> waiting_;
     std::priority_queue<LaterPage, std::vector<LaterPage>, std::greater<>> retries_;

@@ -43,13 +43,18 @@ public:
     Store& operator=(const Store&) = delete;
     virtual ~Store();
 
+    /// The addresses that `recall` knows, in any order: asked for once, before all pages, where their number is limited.
+    ///
+    /// Errors: see `recover`.
+    [[nodiscard]] virtual coaio::Coro<std::vector<std::string>> known();
+
     /// Gives what is known of a page from an earlier run of the same crawl, which is then not fetched again; false where
     /// nothing is. `page` comes with its id and address.
     ///
     /// Errors: see `recover`.
     [[nodiscard]] virtual coaio::Coro<bool> recall(FinishedPage& page);
 
-    /// `commit` or `recall` failed: returns when it is to be called again with the same page, which may have been
+    /// `commit`, `recall` or `known` failed: returns when it is to be called again with the same page, which may have been
     /// committed nevertheless. As it stands it throws the failure, which ends the crawl.
     ///
     /// Cancellation: is not masked.

@@ -204,6 +204,11 @@ public:
     PatientStore(coaio::db::Pool pool, const Claimed& crawl, Patience& patience, const Patience& lock)
         : PageStore(std::move(pool), crawl.id, crawl.resumed), patience_(&patience), lock_(&lock) {}
 
+    coaio::Coro<std::vector<std::string>> known() override {
+        auto urls = co_await PageStore::known();
+        patience_->succeeded();
+        co_return urls;
+    }
     coaio::Coro<bool> recall(crawl::FinishedPage& page) override {
         const auto known = co_await PageStore::recall(page);
         patience_->succeeded();

@@ -139,6 +139,15 @@ void read_link(const coaio::db::Row& row, crawl::FinishedPage& page) {
 
 }  // namespace
 
+coaio::Coro<std::vector<std::string>> PageStore::known() {
+    std::vector<std::string> urls;
+    if (!resumed_) co_return urls;
+    const auto rows = co_await pool_.query("select url from pages where crawl_id = $1", crawl_);
+    urls.reserve(rows.size());
+    for (const auto row : rows) urls.push_back(row[0].as<std::string>());
+    co_return urls;
+}
+
 coaio::Coro<bool> PageStore::recall(crawl::FinishedPage& page) {
     if (!resumed_) co_return false;
     const auto rows = co_await pool_.query(select_page, crawl_, page.page->url);

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <coaio/db/pool.hpp>
 
@@ -26,6 +28,7 @@ public:
     PageStore(coaio::db::Pool pool, std::int64_t crawl, bool resumed, std::function<void()> on_commit = {})
         : pool_(std::move(pool)), crawl_(crawl), resumed_(resumed), on_commit_(std::move(on_commit)) {}
 
+    [[nodiscard]] coaio::Coro<std::vector<std::string>> known() override;
     [[nodiscard]] coaio::Coro<bool> recall(crawl::FinishedPage& page) override;
     [[nodiscard]] coaio::Coro<> commit(const crawl::FinishedPage& page) override;
 

@@ -22,6 +22,12 @@ namespace {
 /// Keeps pages in memory; each statement fails as often as it is told to.
 class KeepingStore final : public crawl::Store {
 public:
+    coaio::Coro<std::vector<std::string>> known() override {
+        fail(recalls_to_fail);
+        std::vector<std::string> urls;
+        for (const auto& [url, page] : pages) urls.push_back(url);
+        co_return urls;
+    }
     coaio::Coro<bool> recall(crawl::FinishedPage& page) override {
         fail(recalls_to_fail);
         const auto found = pages.find(page.page->url);
@@ -92,6 +98,31 @@ TEST_CASE("pages that the store knows are not fetched again, cost no delay, and 
     CHECK(site.count("http://a/3") == 1);
     CHECK(site.requests().size() == 2);  // and robots.txt
     CHECK(second.elapsed() < 11min);
+}
+
+TEST_CASE("a crawl that goes on has no more pages than it may have, whatever it comes upon first") {
+    Site site;
+    site.add("http://a/", links({"/1", "/2"}));
+    auto slow = links({"/of-1"});
+    slow.delay = 10s;
+    site.add("http://a/1", slow);
+    site.add("http://a/2", links({"/of-2"}));
+    site.add("http://a/of-1", page("one"));
+    site.add("http://a/of-2", page("two"));
+    KeepingStore store;
+    auto options = crawl_of({"http://a/"});
+    options.scope.max_pages = 4;
+    Crawler first(options, site, &store);
+    run(first);
+    REQUIRE(store.pages.count("http://a/of-2") == 1);
+    // Now /1 answers as fast as the other one.
+    store.recalls_to_fail = 1;
+    Crawler second(options, site, &store);
+    run(second);
+    CHECK(store.pages.size() == 4);
+    CHECK(answered(second) == answered(first));
+    CHECK(site.count("http://a/of-1") == 0);
+    CHECK(store.recoveries == 1);
 }
 
 TEST_CASE("where all that pages link to is known, what only the sitemap names is found all the same") {

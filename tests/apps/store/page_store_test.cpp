@@ -80,6 +80,8 @@ coaio::Coro<> commit_and_recall(std::string conninfo) {
     recalled.page = &page;
     const bool new_knows = co_await first.recall(recalled);
     CHECK_FALSE(new_knows);
+    const auto known_to_new = co_await first.known();
+    CHECK(known_to_new.empty());
 
     store::PageStore second(pool, 1, true);
     const bool knows = co_await second.recall(recalled);
@@ -97,6 +99,8 @@ coaio::Coro<> commit_and_recall(std::string conninfo) {
     }
     CHECK(second.counts().done == 1);
     CHECK(second.counts().bytes == 12345);
+    const auto known = co_await second.known();
+    CHECK(known == std::vector<std::string>{"http://a/"});
     co_await pool.close();
 }
 
