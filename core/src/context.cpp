@@ -100,9 +100,8 @@ Context::Context(detail::ContextNode* bindings) : node_(new detail::ContextNode(
 Context::Context(const Context& other) noexcept : node_(other.node_) { node_->add_ref(); }
 
 Context& Context::operator=(const Context& other) noexcept {
-    other.node_->add_ref();
-    node_->release();
-    node_ = other.node_;
+    Context copy(other);
+    std::swap(node_, copy.node_);
     return *this;
 }
 
