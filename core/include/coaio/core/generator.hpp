@@ -65,11 +65,15 @@ public:
     ~AsyncGenerator() = default;
 
     /// `co_await generator.next()`: the next value, or nothing when it has ended.
-    [[nodiscard]] detail::GeneratorNext<T> next() noexcept { return detail::GeneratorNext<T>(generator()); }
+    [[nodiscard("co_await it")]] detail::GeneratorNext<T> next() noexcept {
+        return detail::GeneratorNext<T>(generator());
+    }
 
     /// `co_await generator.aclose()`: throws `GeneratorExit` at the `co_yield` at which it stands, and waits until its
     /// clean-up is done. One that never ran, or has ended, just ends.
-    [[nodiscard]] detail::GeneratorClosing aclose() noexcept { return detail::GeneratorClosing(generator()); }
+    [[nodiscard("co_await it")]] detail::GeneratorClosing aclose() noexcept {
+        return detail::GeneratorClosing(generator());
+    }
 
 private:
     friend promise_type;
