@@ -5,6 +5,7 @@
 #include <exception>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <coaio/core/loop.hpp>
@@ -22,6 +23,20 @@ namespace {
 constexpr std::size_t links_a_turn = 64;
 
 bool is_redirect(int status) { return coaio::http::Status(status).is_redirect(); }
+
+// Asks the store for as long as it recovers from its failures; `ask()` gives the coroutine of one attempt.
+template <class Ask>
+std::invoke_result_t<const Ask&> insist(Store& store, const Ask& ask) {
+    for (;;) {
+        std::exception_ptr failure;
+        try {
+            co_return co_await ask();
+        } catch (const std::exception&) {
+            failure = std::current_exception();
+        }
+        co_await store.recover(failure);
+    }
+}
 
 }  // namespace
 
@@ -129,36 +144,21 @@ coaio::Coro<> Crawler::commit(FinishedPage& finished, Ended how) {
 
 // In this run links may be found in another order: a page of an earlier one must not lose its place to a new one.
 coaio::Coro<> Crawler::reserve_known() {
-    for (bool asked = false; !asked;) {
-        std::exception_ptr failure;
-        try {
-            const auto known = co_await store_->known();
-            frontier_.reserve(known);
-            asked = true;
-        } catch (const std::exception&) {
-            failure = std::current_exception();
-        }
-        if (failure) co_await store_->recover(failure);
-    }
+    const auto ask = [this] { return store_->known(); };
+    const auto known = co_await insist(*store_, ask);
+    frontier_.reserve(known);
 }
 
 // What was committed by an earlier run is entered without a request, so it costs the next one no delay.
 coaio::Coro<bool> Crawler::recall(PageId id) {
     FinishedPage finished;
-    bool known = false;
-    for (bool asked = false; !asked;) {
+    const auto ask = [&] {
         finished = FinishedPage();
         finished.id = id;
         finished.page = &frontier_.page(id);
-        std::exception_ptr failure;
-        try {
-            known = co_await store_->recall(finished);
-            asked = true;
-        } catch (const std::exception&) {
-            failure = std::current_exception();
-        }
-        if (failure) co_await store_->recover(failure);
-    }
+        return store_->recall(finished);
+    };
+    const bool known = co_await insist(*store_, ask);
     if (!known) co_return false;
     const auto body = [&](coaio::Scope&) { return enter(finished, std::nullopt); };
     co_await coaio::masked(body, {.deadline = commit_deadline});
