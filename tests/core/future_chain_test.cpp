@@ -10,13 +10,13 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/threadsafe.hpp>
 
+#include "core/loop_thread.hpp"
 #include "support/catch.hpp"
 
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -24,25 +24,9 @@ using namespace std::chrono_literals;
 using coaio::Coro;
 using coaio::create_task;
 using coaio::Future;
+using tests::LoopThread;
 
 namespace {
-
-/// A loop that runs in a thread of its own until the object goes.
-class LoopThread {
-public:
-    LoopThread() : thread_([this] { loop_.run_forever(); }) {}
-    LoopThread(const LoopThread&) = delete;
-    LoopThread& operator=(const LoopThread&) = delete;
-    ~LoopThread() {
-        loop_.call_soon_threadsafe([this] { loop_.stop(); });
-        thread_.join();
-    }
-    coaio::Loop& loop() { return loop_; }
-
-private:
-    coaio::Loop loop_;
-    std::thread thread_;
-};
 
 Coro<std::unique_ptr<int>> boxed(int value) {
     co_await coaio::sleep(1ms);

@@ -7,6 +7,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 
+#include "core/loop_thread.hpp"
 #include "support/catch.hpp"
 
 #include <future>
@@ -20,22 +21,8 @@
 namespace {
 
 using coaio::Coro;
+using tests::LoopThread;
 using namespace std::chrono_literals;
-
-/// A loop that runs in a thread of its own until the object goes.
-class LoopThread {
-public:
-    LoopThread() : thread_([this] { loop_.run_forever(); }) {}
-    ~LoopThread() {
-        loop_.call_soon_threadsafe([this] { loop_.stop(); });
-        thread_.join();
-    }
-    coaio::Loop& loop() { return loop_; }
-
-private:
-    coaio::Loop loop_;
-    std::thread thread_;
-};
 
 Coro<std::unique_ptr<int>> boxed(int value) {
     co_await coaio::sleep(coaio::Duration::zero());

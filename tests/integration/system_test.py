@@ -5,18 +5,19 @@ import ctypes
 import os
 import pathlib
 import pwd
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 
 import scenario
 
 HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.resolve().parent / "support"))
+from programs import first_line
+
 BIN = pathlib.Path(os.environ["COAIO_BIN_DIR"])
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -25,17 +26,6 @@ PR_SET_PDEATHSIG = 1
 def start(words, dies_by=signal.SIGKILL, **how):
     """A program that does not outlive this one, whatever ends this one."""
     return subprocess.Popen(words, stdin=subprocess.DEVNULL, preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, dies_by), **how)
-
-
-def first_line(process, pattern):
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        found = re.search(pattern, line)
-        if found:
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            return found.group(1)
-    raise RuntimeError(f"{process.args[0]} ended: {''.join(seen)}")
 
 
 class Postgres:

@@ -4,6 +4,7 @@
 #include <coaio/http/server.hpp>
 #include <coaio/net/tls.hpp>
 
+#include "apps/held_site.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 
@@ -29,7 +30,7 @@ namespace {
 struct World {
     tests::Database database;
     tests::Program program{{"--database-url=" + database.conninfo(), "--debug-tasks", "--workers=2"}};
-    tests::Site site{7};
+    tests::HeldSite site{7};
     coaio::http::Client client;
     std::string url;
     std::string site_url;

@@ -10,7 +10,6 @@ import http.server
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,9 @@ import threading
 import unittest
 import urllib.error
 import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+from programs import first_line
 
 BIN = pathlib.Path(os.environ["COAIO_BIN_DIR"])
 SHOTS = BIN.parent / "screenshots"
@@ -40,17 +42,6 @@ def make_site(folder):
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *words):
         pass
-
-
-def first_line(process, pattern):
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        found = re.search(pattern, line)
-        if found:
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            return found.group(1)
-    raise RuntimeError(f"{process.args[0]} ended: {''.join(seen)}")
 
 
 class Browser:

@@ -6,6 +6,7 @@
 #include <coaio/http/client.hpp>
 #include <coaio/http/server.hpp>
 
+#include "apps/held_site.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 
@@ -25,7 +26,7 @@ namespace {
 constexpr int page_count = 40;
 constexpr int hold_after = 20;
 
-void check_all_once(const tests::Site& site, const std::vector<tests::Postgres::Row>& committed_before,
+void check_all_once(const tests::HeldSite& site, const std::vector<tests::Postgres::Row>& committed_before,
                     const std::string& site_url) {
     for (const auto& row : committed_before) {
         const std::string path = row.at(0).value().substr(site_url.size());
@@ -38,7 +39,7 @@ void check_all_once(const tests::Site& site, const std::vector<tests::Postgres::
 coaio::Coro<> kill_and_go_on() {
     const tests::Database database;
     const std::vector<std::string> words = {"--database-url=" + database.conninfo()};
-    tests::Site site(page_count);
+    tests::HeldSite site(page_count);
     site.hold_after(hold_after);
     coaio::http::Server site_server([&site] { return site.build(); }, {.port = 0});
     co_await site_server.start();
@@ -74,7 +75,7 @@ coaio::Coro<> kill_and_go_on() {
 // The database goes away in mid-crawl and comes back.
 coaio::Coro<> stop_the_database() {
     tests::Postgres postgres;
-    tests::Site site(page_count);
+    tests::HeldSite site(page_count);
     site.hold_after(hold_after);
     coaio::http::Server site_server([&site] { return site.build(); }, {.port = 0});
     co_await site_server.start();

@@ -2,19 +2,19 @@
 #pragma once
 
 #include <coaio/core/coro.hpp>
-#include <coaio/core/event.hpp>
 #include <coaio/http/client.hpp>
-#include <coaio/http/router.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 #include <sys/types.h>
+
+#include "apps/child_program.hpp"
 
 namespace tests {
 
@@ -31,7 +31,7 @@ private:
     std::filesystem::path path_;
 };
 
-/// A run of coaio-server on a free port, with an environment of its own; killed if it still runs at the end.
+/// A run of coaio-server on a free port.
 class Program {
 public:
     explicit Program(std::vector<std::string> words);
@@ -41,48 +41,18 @@ public:
 
     /// Waits until it listens, and gives where. Throws with its standard error when it ends before.
     [[nodiscard]] coaio::Coro<std::string> ready();
-    void signal(int number) const;
-    /// Waits for its end and gives the exit code; 128 and the number for a signal.
-    [[nodiscard]] coaio::Coro<int> ended();
-    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    void signal(int number) const { child_->signal(number); }
+    [[nodiscard]] coaio::Coro<int> ended() { return child_->ended(); }
+    [[nodiscard]] pid_t pid() const noexcept { return child_->pid(); }
     /// What it has written to standard error.
     [[nodiscard]] std::string log() const;
 
 private:
     [[nodiscard]] std::string read_line() const;
-    [[nodiscard]] int wait();
 
     Folder folder_;
-    pid_t pid_ = 0;
+    std::optional<ChildProgram> child_;
     int out_ = -1;
-};
-
-/// A site on loopback: `/` links to `/page/0` … and to `/gone`, which is not there; each page links home. It counts what
-/// it is asked for, and can hold its answers back.
-class Site {
-public:
-    explicit Site(int pages) : pages_(pages) {}
-    [[nodiscard]] coaio::Coro<coaio::http::Router> build();
-
-    /// From so many requests for pages on, answers wait until `open`.
-    void hold_after(int requests) { hold_after_ = requests; }
-    /// Set when the first one waits.
-    [[nodiscard]] coaio::Event& held() noexcept { return held_; }
-    void open() {
-        hold_after_ = -1;
-        gate_.set();
-    }
-    [[nodiscard]] const std::map<std::string, int>& requests() const noexcept { return requests_; }
-
-private:
-    coaio::Coro<coaio::http::Response> answer(std::string path, std::string html);
-
-    int pages_;
-    int hold_after_ = -1;
-    int asked_ = 0;
-    coaio::Event held_;
-    coaio::Event gate_;
-    std::map<std::string, int> requests_;
 };
 
 /// What a JSON API answered.

@@ -6,6 +6,7 @@
 #include <coaio/core/to_thread.hpp>
 #include <coaio/http/server.hpp>
 
+#include "apps/held_site.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 
@@ -31,7 +32,9 @@ constexpr auto longest_wait = 30s;
 /// A site, its server, and the words that crawl it into a database.
 struct Scene {
     explicit Scene(const std::string& conninfo, int pages = page_count)
-        : site(pages), server([this] { return site.build(); }, {.port = 0}), database("--database-url=" + conninfo) {}
+        : site(pages, tests::LastPage::links_late),
+          server([this] { return site.build(); }, {.port = 0}),
+          database("--database-url=" + conninfo) {}
     Scene(const Scene&) = delete;
     Scene& operator=(const Scene&) = delete;
 
