@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "support/postgres_proxy.hpp"
+
+#include <coaio/db/connection.hpp>
+#include <coaio/db/pool.hpp>
+
+#include <coaio/core/run.hpp>
+#include <coaio/core/timeout.hpp>
+
+#include "db/async.hpp"
+#include "support/catch.hpp"
+#include "support/timely.hpp"
+
+namespace db = coaio::db;
+using coaio::Coro;
+using db::Transaction;
+using tests::Fault;
+using tests::PostgresProxy;
+using tests::Spot;
+using tests::Way;
+using namespace std::chrono_literals;
+
+namespace {
+
+Coro<> work(std::string url) {
+    db::Pool pool(url, db::PoolOptions().max_size(2));
+    co_await pool.execute("create table t (n int, s text)");
+    const std::string large(100'000, 'x');
+    for (int i = 0; i < 3; ++i) co_await pool.execute("insert into t values ($1, $2)", i, large);
+    auto body = [](Transaction& tx) -> Coro<int> {
+        auto failing = [](Transaction& sub) -> Coro<> { co_await sub.query("select 1/0"); };
+        const bool failed = co_await tests::throws<db::Error>(tx.transaction(failing));
+        CHECK(failed);
+        co_return co_await tx.query_value<int>("select count(*)::int from t");
+    };
+    const int count = co_await pool.transaction(body);
+    CHECK(count == 3);
+    const auto rows = co_await pool.query("select n, s from t order by n");
+    int n = 0;
+    for (const auto& [number, text] : rows.as<int, std::string>()) {
+        CHECK(number == n++);
+        CHECK(text == large);
+    }
+    CHECK(n == 3);
+    co_await pool.execute("drop table t");
+    co_await pool.close();
+}
+
+/// The text of the error that connecting fails with, and how long it took.
+Coro<std::pair<std::string, coaio::Duration>> connect_failure(std::string url, coaio::Duration limit) {
+    const auto began = std::chrono::steady_clock::now();
+    std::string text = "connected";
+    try {
+        auto connection = co_await db::Connection::connect(url, db::ConnectOptions().connect_timeout(limit));
+    } catch (const db::ConnectionError& error) {
+        CHECK(error.outcome() == db::Outcome::not_sent);
+        CHECK(error.retryable());
+        text = error.what();
+    }
+    co_return std::pair<std::string, coaio::Duration>(text, std::chrono::steady_clock::now() - began);
+}
+
+Coro<> three_failures(PostgresProxy& proxy, std::string url) {
+    proxy.listen(tests::Listen::refuse);
+    const auto refused = co_await connect_failure(url, 5s);
+    CHECK_THAT(refused.first, tests::contains("refused"));
+    CHECK(refused.second < 2s);
+    proxy.listen(tests::Listen::hang);
+    const auto silent = co_await connect_failure(url, 200ms);
+    CHECK_THAT(silent.first, tests::contains("no answer within"));
+    CHECK(silent.second >= 200ms);
+    CHECK(silent.second < 2s);
+    proxy.listen(tests::Listen::reset);
+    const auto reset = co_await connect_failure(url, 5s);
+    CHECK_THAT(reset.first, tests::contains("server closed the connection") || tests::contains("reset by peer"));
+    CHECK(reset.second < 2s);
+    proxy.listen(tests::Listen::normal);
+    auto connection = co_await db::Connection::connect(url);
+    const int one = co_await connection.query_value<int>("select 1");
+    CHECK(one == 1);
+}
+
+Coro<> slow_start(std::string url) {
+    const auto failure = co_await connect_failure(url, 300ms);
+    CHECK_THAT(failure.first, tests::contains("no answer within"));
+    CHECK(failure.second >= 300ms);
+    CHECK(failure.second < 1500ms);
+}
+
+/// A statement's fate on a connection that something happens to.
+Coro<std::string> fate(std::string url, coaio::Duration limit) {
+    auto connection = co_await db::Connection::connect(
+        url, db::ConnectOptions().cancel_timeout(100ms).statement_cache(0).connect_timeout(500ms));
+    try {
+        co_await coaio::wait_for(connection.query("select 'x'::text"), limit);
+    } catch (const db::ConnectionError& error) {
+        CHECK(error.outcome() == db::Outcome::unknown);
+        co_return "lost";
+    } catch (const coaio::TimeoutError&) {
+        co_return "timeout";
+    }
+    co_return "answered";
+}
+
+std::string fate_under(PostgresProxy& proxy, const std::string& url, const Spot& spot, const Fault& fault) {
+    proxy.clear();
+    proxy.on(spot, fault);
+    coaio::Runner runner;
+    const tests::StepLimit limit(runner.get_loop());
+    const auto began = std::chrono::steady_clock::now();
+    auto found = runner.run(fate(url, 200ms));
+    CHECK(std::chrono::steady_clock::now() - began < 3s);
+    limit.check();
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("the proxy passes everything on and counts it", "[pgtest]") {
+    tests::Database database;
+    PostgresProxy proxy(database.server());
+    tests::run_timely(work(proxy.conninfo(database.name())));
+    CHECK(proxy.accepted() == 1);
+    CHECK(proxy.seen(Way::to_server, tests::message::startup) == 1);
+    CHECK(proxy.await_seen(Way::to_server, 'X', 1));
+    CHECK(proxy.seen(Way::to_client, 'E') == 1);
+    CHECK(proxy.seen(Way::to_client, 'D') == 4);
+    CHECK(proxy.fired() == 0);
+}
+
+TEST_CASE("FLT-06: split into single bytes, or late and torn apart at random, all comes out the same", "[pgtest]") {
+    tests::Database database;
+    const auto weather = GENERATE(tests::Weather{0us, 0us, 7, true}, tests::Weather{500us, 2000us, 4096, true});
+    PostgresProxy proxy(database.server(), 5);
+    proxy.weather(weather);
+    tests::run_timely(work(proxy.conninfo(database.name())));
+}
+
+TEST_CASE("CON-01: a server that refuses, is silent or resets gives three errors, each in its time", "[pgtest]") {
+    tests::Database database;
+    PostgresProxy proxy(database.server());
+    tests::run_timely(three_failures(proxy, proxy.conninfo(database.name())));
+}
+
+TEST_CASE("CON-02: the time to connect is for all steps together", "[pgtest]") {
+    tests::Database database;
+    PostgresProxy proxy(database.server());
+    // Each of them is shorter than the limit.
+    for (const char type : {'R', 'S', 'K', 'Z'}) {
+        proxy.on(Spot(Way::to_client, type).times(0), Fault::delay(150ms));
+    }
+    tests::run_timely(slow_start(proxy.conninfo(database.name())));
+}
+
+TEST_CASE("FLT-05: half-closed, reset, silent, one side only: each ends in its time", "[pgtest]") {
+    tests::Database database;
+    PostgresProxy proxy(database.server());
+    const std::string url = proxy.conninfo(database.name());
+    const Spot asked = Spot(Way::to_server, 'P');
+    const Spot answered = Spot(Way::to_client, 'D');
+    CHECK(fate_under(proxy, url, asked, Fault::cut_before()) == "lost");
+    CHECK(fate_under(proxy, url, asked, Fault::reset_after()) == "lost");
+    CHECK(fate_under(proxy, url, asked, Fault::half_close()) == "lost");
+    CHECK(fate_under(proxy, url, answered, Fault::cut_before()) == "lost");
+    CHECK(fate_under(proxy, url, answered, Fault::reset_before()) == "lost");
+    CHECK(fate_under(proxy, url, answered, Fault::half_close()) == "lost");
+    CHECK(fate_under(proxy, url, asked, Fault::freeze()) == "timeout");
+    CHECK(fate_under(proxy, url, asked, Fault::freeze_way()) == "timeout");
+    CHECK(fate_under(proxy, url, answered, Fault::freeze_way()) == "timeout");
+    CHECK(fate_under(proxy, url, Spot(Way::to_client, 'Z').nth(2), Fault::swallow()) == "timeout");
+    CHECK(fate_under(proxy, url, asked, Fault::delay(20ms)) == "answered");
+    CHECK(proxy.fired() == 11);
+    proxy.thaw_all();
+    proxy.cut_all();
+    CHECK(database.server().await_sessions(database.name(), 0));
+}
