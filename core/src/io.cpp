@@ -4,7 +4,7 @@
 #include "loop_impl.hpp"
 
 #include <coaio/core/detail/loop_core.hpp>
-#include <coaio/core/detail/sys.hpp>
+#include <coaio/core/detail/sockets.hpp>
 #include <coaio/core/loop.hpp>
 
 namespace coaio::io {
@@ -63,3 +63,20 @@ WaitInfo ReadinessWait::describe() const {
 }  // namespace detail
 
 }  // namespace coaio::io
+
+namespace coaio::detail {
+
+const std::shared_ptr<Sockets>& running_sockets() { return require_core().loop->impl().sockets; }
+
+void set_sockets(std::shared_ptr<Sockets> sockets) { require_core().loop->impl().sockets = std::move(sockets); }
+
+long open_kernel_socket(int family, int type, std::unique_ptr<Port>& socket) {
+    return require_core().loop->impl().poller->open(family, type, socket);
+}
+
+long open_socket(int family, int type, std::unique_ptr<Port>& socket) {
+    Sockets* const simulated = running_sockets().get();
+    return simulated != nullptr ? simulated->open(family, type, socket) : open_kernel_socket(family, type, socket);
+}
+
+}  // namespace coaio::detail

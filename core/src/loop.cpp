@@ -299,6 +299,7 @@ void Loop::Impl::drop_outside() {
     }
     executor.reset();
     const auto unrun = mailbox->close();
+    if (sockets != nullptr) sockets->loop_closed();
 }
 
 void Loop::set_exception_handler(ExceptionHandler handler) { impl_->exception_handler = std::move(handler); }

@@ -4,6 +4,7 @@
 #include <coaio/core/detail/job.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/detail/signals.hpp>
+#include <coaio/core/detail/sockets.hpp>
 #include <coaio/core/executor.hpp>
 #include <coaio/core/loop.hpp>
 
@@ -23,6 +24,8 @@ namespace coaio {
 /// What binds order, time and the kernel into a loop.
 struct Loop::Impl : detail::LoopCore {
     std::unique_ptr<detail::Poller> poller;
+    /// Null but in tests: sockets and look-ups are the system's.
+    std::shared_ptr<detail::Sockets> sockets;
     ExceptionHandler exception_handler;
     bool running = false;
     bool stopping = false;

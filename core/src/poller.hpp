@@ -27,6 +27,8 @@ public:
     /// How many waits only the outside world can end.
     [[nodiscard]] virtual std::size_t outstanding() const noexcept = 0;
 
+    /// A new socket, not watched yet; 0 or -errno.
+    [[nodiscard]] virtual long open(int family, int type, std::unique_ptr<Port>& socket) = 0;
     /// Takes over a descriptor for its life. Throws `IoError`, the descriptor then closed.
     [[nodiscard]] virtual std::unique_ptr<Port> adopt(int fd) = 0;
     /// Watches a foreign descriptor until it is ready once. Throws `IoError` or `BusyError`.

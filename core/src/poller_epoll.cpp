@@ -22,6 +22,10 @@ namespace {
 
 class EpollPoller;
 
+enum class Nature : std::uint8_t { other, stream, datagram };
+
+Nature nature_of(int type) noexcept { return type == SOCK_STREAM ? Nature::stream : Nature::datagram; }
+
 std::error_code code_of(long result) { return {static_cast<int>(-result), std::system_category()}; }
 
 // A descriptor registered once, edge-triggered, for both directions. The kernel tells of changes only, so each side
@@ -29,19 +33,15 @@ std::error_code code_of(long result) { return {static_cast<int>(-result), std::s
 // then only -EAGAIN may clear a side, not a transfer that came out short.
 class KernelPort final : public Port {
 public:
-    KernelPort(LoopCore& loop, EpollPoller& poller, int fd, std::size_t* waits) noexcept
-        : Port(loop, waits), poller_(&poller), fd_(fd) {
-        int type = 0;
-        socklen_t size = sizeof type;
-        socket_ = sys::get_option(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
-        stream_ = socket_ && type == SOCK_STREAM;
-    }
+    KernelPort(LoopCore& loop, EpollPoller& poller, int fd, std::size_t* waits, Nature nature) noexcept
+        : Port(loop, waits), poller_(&poller), fd_(fd), nature_(nature) {}
     ~KernelPort() override {
         close_sides();
         leave();
         if (fd_ >= 0) sys::close(fd_);
     }
 
+    [[nodiscard]] long watch() noexcept override;
     void leave() noexcept;
     /// The loop goes away before the port.
     void orphan() noexcept { poller_ = nullptr; }
@@ -56,16 +56,14 @@ public:
     [[nodiscard]] long read(std::span<std::byte> buffer) noexcept override {
         const std::size_t size = sys::allowed(testing::Syscall::read, buffer.size());
         const long count = sys::read(fd_, buffer.data(), buffer.size());
-        if (stream_ && !ended_ && count > 0 && static_cast<std::size_t>(count) < size) in.exhausted();
+        if (nature_ == Nature::stream && !ended_ && count > 0 && static_cast<std::size_t>(count) < size) in.exhausted();
         return count == -EWOULDBLOCK ? -EAGAIN : count;
     }
     [[nodiscard]] long write(std::span<const ConstBuffer> buffers) noexcept override {
         std::array<iovec, 16> parts;
-        const std::size_t count = std::min(parts.size(), buffers.size());
-        for (std::size_t i = 0; i < count; ++i) {
-            parts[i] = {.iov_base = const_cast<void*>(buffers[i].data), .iov_len = buffers[i].size};
-        }
-        return socket_ ? sys::send(fd_, parts.data(), count) : sys::write_pipe(fd_, parts.data(), count);
+        const std::size_t count = to_parts(buffers, parts);
+        return nature_ != Nature::other ? sys::send(fd_, parts.data(), count)
+                                        : sys::write_pipe(fd_, parts.data(), count);
     }
     [[nodiscard]] long accept(std::unique_ptr<Port>& accepted) noexcept override;
     [[nodiscard]] long finish_connect() noexcept override {
@@ -80,11 +78,41 @@ public:
     [[nodiscard]] long shutdown_write() noexcept override { return sys::shutdown(fd_, SHUT_WR); }
     void spoil() noexcept override {
         const linger reset{.l_onoff = 1, .l_linger = 0};
-        if (socket_) static_cast<void>(!sys::set_option(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset));
+        if (nature_ != Nature::other)
+            static_cast<void>(!sys::set_option(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset));
+    }
+    [[nodiscard]] long send_to(std::span<const ConstBuffer> buffers, std::span<const std::byte> to) noexcept override {
+        std::array<iovec, 16> parts;
+        if (buffers.size() > parts.size()) return -EMSGSIZE;
+        const std::size_t count = to_parts(buffers, parts);
+        return sys::send(fd_, parts.data(), count, to.empty() ? nullptr : as_sockaddr(to), size_of(to));
+    }
+    [[nodiscard]] long receive_from(std::span<std::byte> buffer, std::span<std::byte>& from) noexcept override {
+        socklen_t size = size_of(from);
+        const long count =
+            sys::receive_from(fd_, buffer.data(), buffer.size(), reinterpret_cast<sockaddr*>(from.data()), &size);
+        from = from.first(count < 0 ? 0 : std::min<std::size_t>(size, from.size()));
+        return count;
+    }
+    [[nodiscard]] long bind(std::span<const std::byte> address) noexcept override {
+        return sys::bind(fd_, as_sockaddr(address), size_of(address));
+    }
+    [[nodiscard]] long listen(int backlog) noexcept override { return sys::listen(fd_, backlog); }
+    [[nodiscard]] long connect(std::span<const std::byte> address) noexcept override {
+        return sys::connect(fd_, as_sockaddr(address), size_of(address));
+    }
+    [[nodiscard]] long set_option(int level, int name, std::span<const std::byte> value) noexcept override {
+        return sys::set_option(fd_, level, name, value.data(), size_of(value));
+    }
+    [[nodiscard]] long name_of(End end, std::span<std::byte> into) const noexcept override {
+        socklen_t size = size_of(into);
+        auto* const address = reinterpret_cast<sockaddr*>(into.data());
+        const int result = end == End::own ? ::getsockname(fd_, address, &size) : ::getpeername(fd_, address, &size);
+        return result == 0 ? static_cast<long>(std::min<std::size_t>(size, into.size())) : -errno;
     }
     [[nodiscard]] int descriptor() const noexcept override { return fd_; }
     [[nodiscard]] std::string describe() const override {
-        return (socket_ ? "socket " : "descriptor ") + std::to_string(fd_);
+        return (nature_ != Nature::other ? "socket " : "descriptor ") + std::to_string(fd_);
     }
     int release() noexcept override {
         leave();
@@ -92,10 +120,22 @@ public:
     }
 
 private:
+    static std::size_t to_parts(std::span<const ConstBuffer> buffers, std::span<iovec> parts) noexcept {
+        const std::size_t count = std::min(parts.size(), buffers.size());
+        for (std::size_t i = 0; i < count; ++i) {
+            parts[i] = {.iov_base = const_cast<void*>(buffers[i].data), .iov_len = buffers[i].size};
+        }
+        return count;
+    }
+    static const sockaddr* as_sockaddr(std::span<const std::byte> address) noexcept {
+        return reinterpret_cast<const sockaddr*>(address.data());
+    }
+    static socklen_t size_of(std::span<const std::byte> bytes) noexcept { return static_cast<socklen_t>(bytes.size()); }
+
     EpollPoller* poller_;
     int fd_;
-    bool socket_ = false;
-    bool stream_ = false;
+    Nature nature_;
+    bool watched_ = false;
     bool ended_ = false;
 };
 
@@ -142,23 +182,35 @@ public:
     [[nodiscard]] int wake_descriptor() const noexcept override { return wakeup_; }
     [[nodiscard]] std::size_t outstanding() const noexcept override { return waits_; }
 
+    [[nodiscard]] long open(int family, int type, std::unique_ptr<Port>& socket) override {
+        const long fd = sys::socket(family, type, 0);
+        if (fd < 0) return fd;
+        socket = make_port(static_cast<int>(fd), nature_of(type));
+        return 0;
+    }
     [[nodiscard]] std::unique_ptr<Port> adopt(int fd) override {
-        std::unique_ptr<Port> port;
-        const long result = try_adopt(fd, port);
+        int type = 0;
+        socklen_t size = sizeof type;
+        const bool is_socket = sys::get_option(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+        auto port = make_port(fd, is_socket ? nature_of(type) : Nature::other);
+        const long result = port->watch();
         if (result < 0) throw IoError(code_of(result), "epoll_ctl", "descriptor " + std::to_string(fd));
         return port;
     }
-    [[nodiscard]] long try_adopt(int fd, std::unique_ptr<Port>& port) {
-        auto made = std::make_unique<KernelPort>(*core_, *this, fd, &waits_);
+    /// Takes the descriptor over in any case.
+    [[nodiscard]] std::unique_ptr<Port> make_port(int fd, Nature nature) {
+        try {
+            return std::make_unique<KernelPort>(*core_, *this, fd, &waits_, nature);
+        } catch (const std::bad_alloc&) {
+            sys::close(fd);
+            throw;
+        }
+    }
+    [[nodiscard]] long enter(int fd, KernelPort& port) {
         Slot& slot = slot_of(fd);
         const long result = add(fd, slot, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
-        if (result < 0) {
-            made->orphan();
-            return result;
-        }
-        slot.port = made.get();
-        port = std::move(made);
-        return 0;
+        if (result == 0) slot.port = &port;
+        return result;
     }
     void forget(int fd, const KernelPort& port) noexcept {
         Slot& slot = slots_[static_cast<std::size_t>(fd)];
@@ -248,8 +300,18 @@ private:
     std::vector<Slot> slots_;
 };
 
+long KernelPort::watch() noexcept {
+    try {
+        const long result = poller_->enter(fd_, *this);
+        watched_ = result == 0;
+        return result;
+    } catch (const std::bad_alloc&) {
+        return -ENOMEM;
+    }
+}
+
 void KernelPort::leave() noexcept {
-    if (poller_ != nullptr) std::exchange(poller_, nullptr)->forget(fd_, *this);
+    if (watched_ && poller_ != nullptr) std::exchange(poller_, nullptr)->forget(fd_, *this);
 }
 
 long KernelPort::accept(std::unique_ptr<Port>& accepted) noexcept {
@@ -257,10 +319,12 @@ long KernelPort::accept(std::unique_ptr<Port>& accepted) noexcept {
     const long fd = sys::accept(fd_);
     if (fd < 0) return fd;
     try {
-        const long result = poller_->try_adopt(static_cast<int>(fd), accepted);
-        return result < 0 ? result : 1;
+        auto port = poller_->make_port(static_cast<int>(fd), nature_);
+        const long result = port->watch();
+        if (result < 0) return result;
+        accepted = std::move(port);
+        return 1;
     } catch (const std::bad_alloc&) {
-        sys::close(static_cast<int>(fd));
         return -ENOMEM;
     }
 }

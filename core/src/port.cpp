@@ -51,6 +51,13 @@ long Port::write(std::span<const ConstBuffer>) noexcept { return -EOPNOTSUPP; }
 long Port::accept(std::unique_ptr<Port>&) noexcept { return -EOPNOTSUPP; }
 long Port::finish_connect() noexcept { return -EOPNOTSUPP; }
 long Port::shutdown_write() noexcept { return -EOPNOTSUPP; }
+long Port::send_to(std::span<const ConstBuffer>, std::span<const std::byte>) noexcept { return -EOPNOTSUPP; }
+long Port::receive_from(std::span<std::byte>, std::span<std::byte>&) noexcept { return -EOPNOTSUPP; }
+long Port::bind(std::span<const std::byte>) noexcept { return -EOPNOTSUPP; }
+long Port::listen(int) noexcept { return -EOPNOTSUPP; }
+long Port::connect(std::span<const std::byte>) noexcept { return -EOPNOTSUPP; }
+long Port::set_option(int, int, std::span<const std::byte>) noexcept { return -EOPNOTSUPP; }
+long Port::name_of(End, std::span<std::byte>) const noexcept { return -ENOTSOCK; }
 
 bool IoWait::cancel(CancelMessage message) noexcept {
     if (side_ == nullptr || side_->waiter_ != this) return false;

@@ -5,6 +5,8 @@
 #include <coaio/core/executor.hpp>
 #include <coaio/core/loop.hpp>
 
+#include "loop_impl.hpp"
+
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -135,6 +137,9 @@ Coro<std::vector<ResolvedAddress>> Loop::getaddrinfo(std::string host, std::stri
     std::vector<ResolvedAddress> answers;
     if (numeric) {
         answers.push_back(std::move(*numeric));
+    } else if (const auto simulated = impl_->sockets; simulated != nullptr) {
+        auto question = simulated->look_up(std::move(host), std::move(service), options);
+        answers = co_await std::move(question);
     } else {
         auto question =
             run_in_executor(resolver_pool(), [host, service, options] { return ask(host, service, options); });

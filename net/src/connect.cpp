@@ -3,14 +3,11 @@
 
 #include "socket.hpp"
 
-#include <coaio/core/detail/sys.hpp>
 #include <coaio/core/event.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task_group.hpp>
 #include <coaio/core/timeout.hpp>
 #include <coaio/net/resolve.hpp>
-
-#include <sys/socket.h>
 
 #include <cerrno>
 #include <exception>
@@ -21,19 +18,15 @@ namespace coaio::net {
 
 namespace {
 
-namespace sys = coaio::detail::sys;
-
 // A full backlog of a Unix socket is told by EAGAIN, and nothing tells when there is room again.
 constexpr Duration local_retry = std::chrono::milliseconds(5);
 
 Coro<Stream> connect_one(Address address, bool no_delay) {
-    const auto* const where = reinterpret_cast<const sockaddr*>(address.bytes().data());
-    const auto size = static_cast<socklen_t>(address.bytes().size());
     Socket socket(address);
-    long result = sys::connect(socket.number(), where, size);
+    long result = socket.connect(address);
     while (result == -EAGAIN) {
         co_await sleep(local_retry);
-        result = sys::connect(socket.number(), where, size);
+        result = socket.connect(address);
     }
     if (result < 0 && result != -EINPROGRESS && result != -EINTR) throw_socket_error(result, "connect", address);
     io::Descriptor descriptor = socket.give();
@@ -41,7 +34,7 @@ Coro<Stream> connect_one(Address address, bool no_delay) {
         const io::Transfer done = co_await descriptor.connected();
         if (!done.ok()) throw_socket_error(-done.error, "connect", address);
     }
-    if (no_delay && address.family() != Address::Family::local) set_no_delay(descriptor.number());
+    if (no_delay && address.family() != Address::Family::local) set_no_delay(descriptor);
     co_return Stream(std::move(descriptor), address);
 }
 

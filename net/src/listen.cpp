@@ -3,7 +3,6 @@
 
 #include "socket.hpp"
 
-#include <coaio/core/detail/sys.hpp>
 #include <coaio/net/resolve.hpp>
 
 #include <netinet/in.h>
@@ -11,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <utility>
@@ -20,32 +18,14 @@ namespace coaio::net {
 
 namespace {
 
-namespace sys = coaio::detail::sys;
-
-const sockaddr* where(const Address& address) { return reinterpret_cast<const sockaddr*>(address.bytes().data()); }
-socklen_t size_of(const Address& address) { return static_cast<socklen_t>(address.bytes().size()); }
-
 bool has_file(const Address& address) {
     return address.family() == Address::Family::local && address.host().front() != '\0';
 }
 
-void set(int fd, int level, int option, int value, std::string_view name, const Address& address) {
-    const long result = sys::set_option(fd, level, option, &value, sizeof value);
-    if (result < 0) throw_socket_error(result, name, address);
-}
-
 // A socket file that outlived its server: whoever connects to it is refused.
 bool is_abandoned(const Address& address) {
-    const Socket probe(address);
-    return sys::connect(probe.number(), where(address), size_of(address)) == -ECONNREFUSED;
-}
-
-Address bound_address(int fd, const Address& asked) {
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return asked;
-    return Address::from_bytes(
-        std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
+    Socket probe(address);
+    return probe.connect(address) == -ECONNREFUSED;
 }
 
 // These say something of one peer that has gone, or of its packets, and nothing of the listener (accept(2)).
@@ -95,7 +75,7 @@ Coro<Stream> Listener::accept() {
     for (;;) {
         io::Accepted accepted = co_await descriptor_.accept();
         if (accepted.error == 0) {
-            if (no_delay) set_no_delay(accepted.descriptor.number());
+            if (no_delay) set_no_delay(accepted.descriptor);
             co_return Stream(std::move(accepted.descriptor));
         }
         if (!concerns_one_peer(accepted.error)) throw_socket_error(-accepted.error, "accept", at);
@@ -104,21 +84,21 @@ Coro<Stream> Listener::accept() {
 
 Listener listen(const Address& address, ListenOptions options) {
     Socket socket(address);
-    const int fd = socket.number();
-    if (address.family() != Address::Family::local) set(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR", address);
-    if (options.reuse_port) set(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", address);
+    const bool local = address.family() == Address::Family::local;
+    if (!local) socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR", address);
+    if (options.reuse_port) socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", address);
     if (address.family() == Address::Family::ipv6) {
-        set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.dual_stack ? 0 : 1, "IPV6_V6ONLY", address);
+        socket.set_option(IPPROTO_IPV6, IPV6_V6ONLY, options.dual_stack ? 0 : 1, "IPV6_V6ONLY", address);
     }
-    long result = sys::bind(fd, where(address), size_of(address));
+    long result = socket.bind(address);
     if (result == -EADDRINUSE && has_file(address) && is_abandoned(address)) {
         ::unlink(address.host().c_str());
-        result = sys::bind(fd, where(address), size_of(address));
+        result = socket.bind(address);
     }
     if (result < 0) throw_socket_error(result, "bind", address);
-    const Address bound = bound_address(fd, address);
+    const Address bound = socket.bound_address(address);
     if (options.mode != 0 && has_file(address)) ::chmod(address.host().c_str(), options.mode);
-    result = sys::listen(fd, options.backlog);
+    result = socket.listen(options.backlog);
     if (result < 0) {
         if (has_file(address)) ::unlink(address.host().c_str());
         throw_socket_error(result, "listen", address);

@@ -1,30 +1,45 @@
 // SPDX-License-Identifier: MIT
 #include "socket.hpp"
 
-#include <coaio/core/detail/sys.hpp>
+#include <coaio/core/detail/sockets.hpp>
 #include <coaio/core/error.hpp>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <utility>
 
 namespace coaio::net {
 
-namespace sys = coaio::detail::sys;
+namespace {
+
+using coaio::detail::Port;
+
+Address ask(const Port& port, Port::End end) noexcept {
+    alignas(sockaddr_storage) std::array<std::byte, sizeof(sockaddr_storage)> room{};
+    const long size = port.name_of(end, room);
+    return size <= 0 ? Address() : Address::from_bytes(std::span(room).first(static_cast<std::size_t>(size)));
+}
+
+}  // namespace
 
 void throw_socket_error(long result, std::string_view operation, const Address& address) {
     throw IoError(std::error_code(static_cast<int>(-result), std::system_category()), operation, address.text());
 }
 
-void set_no_delay(int fd) noexcept {
+void set_no_delay(const io::Descriptor& descriptor) noexcept {
     const int on = 1;
-    static_cast<void>(!sys::set_option(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
+    static_cast<void>(!descriptor.port().set_option(IPPROTO_TCP, TCP_NODELAY, std::as_bytes(std::span(&on, 1))));
 }
 
-Socket::Socket(const Address& address) {
+Address name_of(const io::Descriptor& descriptor, Port::End end) noexcept {
+    return descriptor.is_open() ? ask(descriptor.port(), end) : Address();
+}
+
+Socket::Socket(const Address& address, Type type) {
     int family = AF_UNIX;
     switch (address.family()) {
     case Address::Family::ipv4: family = AF_INET; break;
@@ -32,15 +47,21 @@ Socket::Socket(const Address& address) {
     case Address::Family::local: break;
     case Address::Family::none: throw ValueError("this address is empty: there is nothing to connect or bind to");
     }
-    const long result = sys::socket(family, SOCK_STREAM, 0);
+    const long result = coaio::detail::open_socket(family, type == Type::stream ? SOCK_STREAM : SOCK_DGRAM, port_);
     if (result < 0) throw_socket_error(result, "socket", address);
-    fd_ = static_cast<int>(result);
 }
 
-Socket::~Socket() {
-    if (fd_ >= 0) sys::close(fd_);
+Address Socket::bound_address(const Address& asked) const noexcept {
+    const Address bound = ask(*port_, Port::End::own);
+    return bound.family() == Address::Family::none ? asked : bound;
 }
 
-io::Descriptor Socket::give() { return io::Descriptor(std::exchange(fd_, -1)); }
+io::Descriptor Socket::give() {
+    const long result = port_->watch();
+    if (result < 0) {
+        throw IoError({static_cast<int>(-result), std::system_category()}, "epoll_ctl", port_->describe());
+    }
+    return io::Descriptor(std::move(port_));
+}
 
 }  // namespace coaio::net

@@ -4,6 +4,8 @@
 #include <coaio/core/io.hpp>
 #include <coaio/net/address.hpp>
 
+#include <memory>
+#include <span>
 #include <string_view>
 
 namespace coaio::net {
@@ -12,22 +14,35 @@ namespace coaio::net {
 [[noreturn]] void throw_socket_error(long result, std::string_view operation, const Address& address);
 
 /// Sends small writes at once. Not for Unix sockets; a failure is of no consequence.
-void set_no_delay(int fd) noexcept;
+void set_no_delay(const io::Descriptor& descriptor) noexcept;
 
-/// A new stream socket of the address's family; closed by its destructor until it is given away.
+/// The address of one end; empty where there is none.
+[[nodiscard]] Address name_of(const io::Descriptor& descriptor, coaio::detail::Port::End end) noexcept;
+
+/// A socket of the running loop that is being set up; closed by its destructor until it is given away.
 class Socket {
 public:
-    explicit Socket(const Address& address);
-    Socket(const Socket&) = delete;
-    Socket& operator=(const Socket&) = delete;
-    ~Socket();
+    /// For `address`, of its family. Throws `IoError`.
+    enum class Type { stream, datagram };
+    explicit Socket(const Address& address, Type type = Type::stream);
 
-    [[nodiscard]] int number() const noexcept { return fd_; }
-    /// To the loop, which watches it from now on.
+    /// Each gives 0 or -errno.
+    [[nodiscard]] long bind(const Address& address) noexcept { return port_->bind(address.bytes()); }
+    [[nodiscard]] long listen(int backlog) noexcept { return port_->listen(backlog); }
+    [[nodiscard]] long connect(const Address& address) noexcept { return port_->connect(address.bytes()); }
+    /// Throws the `IoError` that names the option.
+    template <class T>
+    void set_option(int level, int option, const T& value, std::string_view name, const Address& address) {
+        const long result = port_->set_option(level, option, std::as_bytes(std::span(&value, 1)));
+        if (result < 0) throw_socket_error(result, name, address);
+    }
+    /// The port that the system chose, for port 0; `asked` when it does not say.
+    [[nodiscard]] Address bound_address(const Address& asked) const noexcept;
+    /// To the loop, which watches it from now on. Throws `IoError`.
     [[nodiscard]] io::Descriptor give();
 
 private:
-    int fd_;
+    std::unique_ptr<coaio::detail::Port> port_;
 };
 
 }  // namespace coaio::net

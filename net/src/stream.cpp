@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/net/stream.hpp>
 
+#include "socket.hpp"
 #include "stream_impl.hpp"
 #include "tls_layer.hpp"
-
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -13,17 +12,7 @@
 
 namespace coaio::net {
 
-namespace {
-
-Address address_of(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    if (fd < 0 || ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
-    return Address::from_bytes(
-        std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
-}
-
-}  // namespace
+using coaio::detail::Port;
 
 Stream::Stream() noexcept = default;
 Stream::Stream(Stream&&) noexcept = default;
@@ -76,11 +65,14 @@ int Stream::descriptor() const noexcept {
     if (!impl_) return -1;
     return impl_->tls != nullptr ? impl_->tls->below().descriptor() : impl_->descriptor.number();
 }
-Address Stream::local_address() const { return address_of(descriptor(), &::getsockname); }
+Address Stream::local_address() const {
+    if (!impl_) return {};
+    return impl_->tls != nullptr ? impl_->tls->below().local_address() : name_of(impl_->descriptor, Port::End::own);
+}
 Address Stream::peer_address() const {
     if (!impl_) return {};
     if (impl_->tls != nullptr) return impl_->tls->below().peer_address();
-    if (impl_->peer.family() == Address::Family::none) impl_->peer = address_of(descriptor(), &::getpeername);
+    if (impl_->peer.family() == Address::Family::none) impl_->peer = name_of(impl_->descriptor, Port::End::peer);
     return impl_->peer;
 }
 const TlsInfo* Stream::tls() const noexcept { return impl_ && impl_->tls != nullptr ? &impl_->tls->info() : nullptr; }
@@ -158,7 +150,7 @@ void Stream::Impl::close() noexcept {
 std::string Stream::Impl::subject() const {
     if (tls != nullptr) return tls->below().impl() ? tls->below().impl()->subject() : "a closed stream";
     Address address = peer;
-    if (address.family() == Address::Family::none) address = address_of(descriptor.number(), &::getpeername);
+    if (address.family() == Address::Family::none) address = name_of(descriptor, Port::End::peer);
     if (address.family() != Address::Family::none) return address.text();
     if (!descriptor.is_open()) return "a closed stream";
     return descriptor.number() >= 0 ? "a nameless peer" : "a memory stream";

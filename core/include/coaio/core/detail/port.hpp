@@ -77,6 +77,23 @@ public:
     /// 0 when connected; called when the out side was signalled.
     [[nodiscard]] virtual long finish_connect() noexcept;
     [[nodiscard]] virtual long shutdown_write() noexcept;
+    /// One datagram; `to` empty: to the peer it is connected with.
+    [[nodiscard]] virtual long send_to(std::span<const ConstBuffer> buffers, std::span<const std::byte> to) noexcept;
+    /// The size of the datagram, which may be more than fitted into `buffer`; `from` is the whole room for its sender's
+    /// address, and is cut to it.
+    [[nodiscard]] virtual long receive_from(std::span<std::byte> buffer, std::span<std::byte>& from) noexcept;
+
+    /// What follows sets a socket up. Addresses are in the kernel's form; each gives 0 or -errno.
+    [[nodiscard]] virtual long bind(std::span<const std::byte> address) noexcept;
+    [[nodiscard]] virtual long listen(int backlog) noexcept;
+    /// -EINPROGRESS: `finish_connect` will tell.
+    [[nodiscard]] virtual long connect(std::span<const std::byte> address) noexcept;
+    [[nodiscard]] virtual long set_option(int level, int name, std::span<const std::byte> value) noexcept;
+    /// Its own address or its peer's is written to `into`; gives the size.
+    enum class End : std::uint8_t { own, peer };
+    [[nodiscard]] virtual long name_of(End end, std::span<std::byte> into) const noexcept;
+    /// From now on the back end tells when a side may go on.
+    [[nodiscard]] virtual long watch() noexcept { return 0; }
     /// When it is closed, the other side gets an error in place of an orderly end.
     virtual void spoil() noexcept {}
     /// The kernel's number, or -1.

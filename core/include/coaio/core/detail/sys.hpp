@@ -20,6 +20,7 @@ namespace coaio::detail::sys {
                         socklen_t to_size = 0) noexcept;
 /// `writev` for what is no socket; never raises SIGPIPE.
 [[nodiscard]] long write_pipe(int fd, const iovec* parts, std::size_t count) noexcept;
+/// The size of the datagram, also when it was more than `size`.
 [[nodiscard]] long receive_from(int fd, void* buffer, std::size_t size, sockaddr* from, socklen_t* from_size) noexcept;
 /// A connection, non-blocking and closed on exec.
 [[nodiscard]] long accept(int fd) noexcept;
@@ -37,6 +38,9 @@ namespace coaio::detail::sys {
 [[nodiscard]] long epoll_wait(int epoll, epoll_event* events, int count, const timespec* limit) noexcept;
 [[nodiscard]] long eventfd() noexcept;
 void close(int fd) noexcept;
+
+/// For simulations of the kernel: the error that a test wants of this call, or 0; counts as a call. Cuts `size`.
+[[nodiscard]] int fault(testing::Syscall call, std::size_t* size = nullptr) noexcept;
 
 /// How much of `size` a read or write may ask for; a test may have cut it. Whoever draws conclusions from a transfer
 /// that came out short compares it with this.
