@@ -108,6 +108,26 @@ void FutureBase::dispose() noexcept {
 
 std::string FutureBase::subject() const { return "a future"; }
 
+MadeFuture::MadeFuture(LoopCore& core, const std::source_location& site) noexcept
+    : FutureBase(core, FutureKind::future), site_(site), next_(core.futures), link_(&core.futures) {
+    if (next_ != nullptr) next_->link_ = &next_;
+    core.futures = this;
+}
+
+void MadeFuture::unlink() noexcept {
+    if (link_ == nullptr) return;
+    *link_ = next_;
+    if (next_ != nullptr) next_->link_ = link_;
+    link_ = nullptr;
+}
+
+void MadeFuture::abandon() noexcept {
+    unlink();
+    if (!done() && waiters_ != nullptr) {
+        finish(FutureStatus::cancelled, std::make_exception_ptr(CancelledError("the loop was closed")));
+    }
+}
+
 std::string MadeFuture::subject() const { return "a future, created at " + describe_location(site_); }
 
 }  // namespace coaio::detail

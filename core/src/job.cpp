@@ -61,6 +61,14 @@ void Job::withdraw() noexcept {
     detach();
 }
 
+void Job::abandon() noexcept {
+    const Ref<JobFuture> future = future_;
+    const std::shared_ptr<Job> self = future->job_;
+    withdraw();
+    detach();
+    static_cast<void>(future->FutureBase::cancel(nullptr));
+}
+
 void Job::arrive(LoopCore&) noexcept {
     const Ref<JobFuture> future = future_;
     detach();

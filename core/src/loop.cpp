@@ -278,8 +278,9 @@ void Loop::close() {
 
 // Until nothing is left: what is destroyed may still schedule something.
 void Loop::Impl::drop_inside() {
-    while (tasks != nullptr || !ready.empty() || !timers.empty()) {
+    while (tasks != nullptr || futures != nullptr || !ready.empty() || !timers.empty()) {
         while (tasks != nullptr) tasks->abandon();
+        while (futures != nullptr) futures->abandon();
         while (!ready.empty()) {
             const detail::Entry entry = ready.pop();
             if (entry && !entry.is_task()) entry.runnable()->discard();
@@ -293,10 +294,7 @@ void Loop::Impl::drop_inside() {
 // What comes from outside finds a closed door; what is on its way there is forgotten.
 void Loop::Impl::drop_outside() {
     signal_handlers.clear();
-    while (jobs != nullptr) {
-        jobs->withdraw();
-        if (jobs != nullptr) jobs->detach();
-    }
+    while (jobs != nullptr) jobs->abandon();
     executor.reset();
     const auto unrun = mailbox->close();
     if (sockets != nullptr) sockets->loop_closed();

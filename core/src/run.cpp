@@ -103,6 +103,8 @@ void die_of_interrupt() {
     std::exit(130);
 }
 
+void exit_as_asked(const SystemExit& request) { std::exit(request.code()); }
+
 }  // namespace detail
 
 }  // namespace coaio

@@ -8,6 +8,7 @@
 #include <coaio/core/sleep.hpp>
 
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +18,9 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 using coaio::Coro;
@@ -104,6 +108,47 @@ TEST_CASE("RUN-24: a KeyboardInterrupt out of the main task comes out of the run
     REQUIRE_THROWS_AS(runner.run(main()), coaio::KeyboardInterrupt);
     runner.close();
     REQUIRE(reports.empty());
+}
+
+#if !COAIO_TEST_SANITIZED  // a child that was forked among their threads
+TEST_CASE("a SystemExit out of the program cleans up and ends the process with its code", "[threads]") {
+    int pipe[2];
+    REQUIRE(::pipe(pipe) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        auto main = [](int out) -> Coro<int> {
+            create_task([](int end) -> Coro<> {
+                const coaio::Future<> never;
+                try {
+                    co_await never;
+                } catch (const coaio::CancelledError&) {
+                    if (::write(end, "c", 1) != 1) ::_exit(1);
+                }
+            }(out));
+            co_await coaio::sleep(0s);
+            throw coaio::SystemExit(7);
+        };
+        ::_exit(coaio::run(main(pipe[1])));
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 7);
+    char byte = 0;
+    CHECK(::read(pipe[0], &byte, 1) == 1);
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+}
+#endif
+
+TEST_CASE("a Runner throws the SystemExit of its program") {
+    coaio::Runner runner;
+    auto main = []() -> Coro<> {
+        co_await coaio::sleep(0s);
+        throw coaio::SystemExit(7);
+    };
+    REQUIRE_THROWS_AS(runner.run(main()), coaio::SystemExit);
 }
 
 TEST_CASE("EXE-10: only a pool of threads can be the default executor") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/task.hpp>
 
@@ -63,13 +64,16 @@ namespace detail {
 
 /// The process was interrupted and has cleaned up: ends it the way SIGINT ends a process.
 [[noreturn]] void die_of_interrupt();
+/// The program asked to end, and has cleaned up: ends it with its code.
+[[noreturn]] void exit_as_asked(const SystemExit& request);
 
 }  // namespace detail
 
 /// Runs `coro` on a new loop and gives its result: the one call in `main`.
 ///
 /// At the end left-over tasks are cancelled and awaited, async generators closed, the default executor joined and the
-/// loop closed. After SIGINT it does all that and ends the process the way SIGINT does (a shell sees 130).
+/// loop closed. After SIGINT it does all that and ends the process the way SIGINT does (a shell sees 130); after a
+/// `SystemExit` it does all that and ends the process with its code, by `std::exit`. A `Runner` throws both instead.
 /// Errors: what the coroutine throws; `RuntimeError` when a loop already runs in this thread.
 ///
 ///     int main() { return coaio::run(amain()); }
@@ -88,6 +92,8 @@ T run(Coro<T> coro, RunOptions options = {}, std::source_location where = std::s
         }
     } catch (const KeyboardInterrupt&) {
         detail::die_of_interrupt();
+    } catch (const SystemExit& request) {
+        detail::exit_as_asked(request);
     }
 }
 

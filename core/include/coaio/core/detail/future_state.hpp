@@ -103,17 +103,25 @@ protected:
     bool taken_ = false;
 };
 
-/// The state of a future that a program made itself: it knows where.
+/// The state of a future that a program made itself: it knows where. Its loop knows it, as nothing else might ever end
+/// the wait of what waits for it and keeps it alive.
 class MadeFuture : public FutureBase {
 public:
-    MadeFuture(LoopCore& core, const std::source_location& site) noexcept
-        : FutureBase(core, FutureKind::future), site_(site) {}
+    MadeFuture(LoopCore& core, const std::source_location& site) noexcept;
+    ~MadeFuture() override { unlink(); }
+
+    /// The loop closes: cancels it if anybody still waits for it.
+    void abandon() noexcept;
 
 protected:
     [[nodiscard]] std::string subject() const override;
 
 private:
+    void unlink() noexcept;
+
     std::source_location site_;
+    MadeFuture* next_;
+    MadeFuture** link_;  // what points to this one in the loop's list
 };
 
 /// A counted reference to a state.

@@ -39,8 +39,10 @@ public:
 
     /// Enters the loop's list of jobs; `future` will get the outcome.
     void attach(Ref<JobFuture> future, std::shared_ptr<Job> self);
-    /// The loop closes: forgets the future.
+    /// Forgets the future.
     void detach() noexcept;
+    /// The loop closes: it does not run if it has not begun, and its future is cancelled.
+    void abandon() noexcept;
 
     /// On a worker's thread: runs the function, unless it was withdrawn, and sends itself back.
     void work(std::shared_ptr<Job> self) noexcept;

@@ -13,6 +13,7 @@
 namespace coaio::detail {
 
 class FutureBase;
+class MadeFuture;
 
 [[nodiscard]] std::uint64_t next_loop_id() noexcept;
 
@@ -26,6 +27,8 @@ struct LoopCore {
     TaskBase* tasks = nullptr;
     std::size_t task_count = 0;
     std::uint64_t next_task_id = 1;
+    /// Every future that the program made and that is still there.
+    MadeFuture* futures = nullptr;
     /// Tells the loops of a process apart, also those that are gone. From 1.
     const std::uint64_t id = next_loop_id();
     GeneratorList generators;
