@@ -9,10 +9,11 @@
 namespace coaio::db {
 namespace {
 
-Coro<Connection> open_alone(std::unique_ptr<detail::Connector> connector, ConnectOptions options) {
-    detail::Lease lease(co_await connector->connect());
+Coro<Connection> open_alone(std::shared_ptr<detail::Connector> connector, ConnectOptions options) {
+    auto link = co_await connector->connect();
+    detail::Lease lease(std::move(link), std::move(connector));
     const auto& values = options.connect_values();
-    co_return Connection(std::make_shared<detail::Use>(std::move(lease), values.commit_timeout, values.cancel_timeout));
+    co_return Connection(std::make_shared<detail::Use>(std::move(lease), values.commit, values.cancel_timeout));
 }
 
 }  // namespace
@@ -27,7 +28,7 @@ Coro<std::uint64_t> read_affected(Coro<Rows> answer) {
 }  // namespace detail
 
 Coro<Connection> Connection::connect(std::string_view url, ConnectOptions options) {
-    auto connector = std::make_unique<detail::PqConnector>(url, options.connect_values());
+    auto connector = std::make_shared<detail::PqConnector>(url, options.connect_values());
     return open_alone(std::move(connector), std::move(options));
 }
 

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace coaio::db::detail {
@@ -25,6 +26,15 @@ enum class OnCancel : unsigned char {
     stop,   ///< cancel it in the server and wait until the session is quiet again
     wait,   ///< wait for its end, for as long as a cancel may take: for commands that are over at once
     close,  ///< close the session: for COMMIT, which must not be stopped half-way
+};
+
+/// What a session knows of its database's table of commit tokens.
+struct CommitTable {
+    std::optional<TimePoint> looked;
+    std::string name;  ///< qualified and quoted; empty: there is none
+    std::string backend_start;
+
+    [[nodiscard]] bool usable() const noexcept { return !name.empty(); }
 };
 
 /// One session with a server, as the pool and the transactions see it. One task uses it at a time; it belongs to it.
@@ -50,6 +60,12 @@ public:
     [[nodiscard]] virtual int pid() const noexcept = 0;
     [[nodiscard]] virtual int server_version() const noexcept = 0;
     [[nodiscard]] virtual std::string parameter(const std::string& name) const = 0;
+
+    [[nodiscard]] CommitTable& commit_table() noexcept { return commit_table_; }
+    [[nodiscard]] const CommitTable& commit_table() const noexcept { return commit_table_; }
+
+private:
+    CommitTable commit_table_;
 };
 
 /// Opens sessions.

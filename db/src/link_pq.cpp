@@ -2,6 +2,7 @@
 #include "link_pq.hpp"
 
 #include "cancel.hpp"
+#include "commit.hpp"
 
 #include <coaio/core/io.hpp>
 
@@ -58,6 +59,7 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
 Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
+    decisive_ = in_transaction_ && ends_transaction(sql);
     for (bool again = false;;) {
         std::exception_ptr failure;
         try {
@@ -245,7 +247,13 @@ void PqLink::close() noexcept {
     }
 }
 
+bool PqLink::only_reads() const {
+    return session_->parameter("default_transaction_read_only") == "on" ||
+           session_->parameter("in_hot_standby") == "on";
+}
+
 void PqLink::end() noexcept {
+    if (session_) only_reads_ = only_reads();
     session_.reset();
     in_flight_ = false;
 }
@@ -267,6 +275,8 @@ std::exception_ptr PqLink::judge(std::exception_ptr failure, const std::string& 
             fields.outcome = Outcome::rolled_back;
         } else if (!sent_) {
             fields.outcome = Outcome::not_sent;
+        } else if (session_ ? only_reads() : only_reads_) {
+            fields.outcome = Outcome::rolled_back;
         } else if (!server_said_so) {
             fields.outcome = Outcome::unknown;
         }

@@ -51,6 +51,7 @@ private:
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
     void start() noexcept { in_flight_ = sent_ = true; }
     void end() noexcept;
+    [[nodiscard]] bool only_reads() const;
     void consume();
     void look();
     void collect_notifications();
@@ -64,6 +65,7 @@ private:
     bool sent_ = false;            // of the statement in hand
     bool decisive_ = false;        // the statement in hand ends a transaction, one way or the other
     bool in_transaction_ = false;  // when the statement in hand began
+    bool only_reads_ = false;      // what ran last, by the session's settings
     bool told_to_go_ = false;      // the server announced the session's end
     bool keeps_notifications_ = false;
     std::deque<Notification> heard_;

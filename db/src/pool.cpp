@@ -16,14 +16,14 @@ public:
     PoolHandle(std::unique_ptr<Connector> connector, const PoolOptions& options)
         : state(std::make_shared<PoolState>(std::move(connector), options.pool_values(),
                                             options.connect_values().cancel_timeout)),
-          commit_timeout(options.connect_values().commit_timeout),
+          commit(options.connect_values().commit),
           cancel_timeout(options.connect_values().cancel_timeout) {}
     PoolHandle(const PoolHandle&) = delete;
     PoolHandle& operator=(const PoolHandle&) = delete;
     ~PoolHandle() { state->abandon(); }
 
     std::shared_ptr<PoolState> state;
-    Duration commit_timeout;
+    CommitValues commit;
     Duration cancel_timeout;
 };
 
@@ -53,7 +53,7 @@ Coro<Connection> Pool::acquire() const { return acquire_from(*this); }
 Coro<Connection> Pool::acquire_from(Pool pool) {
     detail::PoolHandle& handle = *pool.handle_;
     detail::Lease lease = co_await handle.state->acquire();
-    co_return Connection(std::make_shared<detail::Use>(std::move(lease), handle.commit_timeout, handle.cancel_timeout));
+    co_return Connection(std::make_shared<detail::Use>(std::move(lease), handle.commit, handle.cancel_timeout));
 }
 
 Coro<Rows> Pool::run_statement(std::string sql, Params params) const {

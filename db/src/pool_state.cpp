@@ -12,7 +12,10 @@ namespace coaio::db::detail {
 using namespace std::chrono_literals;
 
 Lease::Lease(Lease&& other) noexcept
-    : pool_(std::move(other.pool_)), slot_(std::exchange(other.slot_, nullptr)), own_(std::move(other.own_)) {}
+    : pool_(std::move(other.pool_)),
+      slot_(std::exchange(other.slot_, nullptr)),
+      own_(std::move(other.own_)),
+      connector_(std::move(other.connector_)) {}
 
 Lease& Lease::operator=(Lease&& other) noexcept {
     if (this != &other) {
@@ -20,9 +23,12 @@ Lease& Lease::operator=(Lease&& other) noexcept {
         pool_ = std::move(other.pool_);
         slot_ = std::exchange(other.slot_, nullptr);
         own_ = std::move(other.own_);
+        connector_ = std::move(other.connector_);
     }
     return *this;
 }
+
+Connector& Lease::connector() const noexcept { return connector_ ? *connector_ : pool_->connector(); }
 
 void Lease::give_back() noexcept {
     own_.reset();

@@ -43,7 +43,8 @@ struct Slot {
 class Lease {
 public:
     Lease() noexcept = default;
-    explicit Lease(std::unique_ptr<Link> own) noexcept : own_(std::move(own)) {}
+    Lease(std::unique_ptr<Link> own, std::shared_ptr<Connector> connector) noexcept
+        : own_(std::move(own)), connector_(std::move(connector)) {}
     Lease(std::shared_ptr<PoolState> pool, Slot* slot) noexcept : pool_(std::move(pool)), slot_(slot) {}
     Lease(Lease&& other) noexcept;
     Lease& operator=(Lease&& other) noexcept;
@@ -52,12 +53,14 @@ public:
     [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr || own_ != nullptr; }
     [[nodiscard]] Link& link() const noexcept { return slot_ != nullptr ? *slot_->link : *own_; }
     [[nodiscard]] Slot& slot() const noexcept { return *slot_; }
+    [[nodiscard]] Connector& connector() const noexcept;
     void give_back() noexcept;
 
 private:
     std::shared_ptr<PoolState> pool_;
     Slot* slot_ = nullptr;
     std::unique_ptr<Link> own_;
+    std::shared_ptr<Connector> connector_;  // of its own
 };
 
 /// A task that waits for a connection, in the order of arrival.
@@ -106,6 +109,7 @@ public:
     [[nodiscard]] PoolStats statistics() const;
 
     void give_back(Slot& slot) noexcept;
+    [[nodiscard]] Connector& connector() const noexcept { return *connector_; }
 
 private:
     friend AcquireWait;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/db/transaction.hpp>
 
+#include "commit.hpp"
 #include "use.hpp"
 
 #include <coaio/core/mask.hpp>
@@ -61,6 +62,7 @@ Coro<> Transaction::begin() {
     std::exception_ptr failure;
     bool begun = true;
     try {
+        if (!nested_ && wants_token(link)) co_await detail::find_commit_table(link);
         co_await link.command(std::move(sql), detail::OnCancel::wait);
     } catch (const Error&) {
         failure = std::current_exception();
@@ -117,7 +119,7 @@ Coro<> Transaction::commit() {
 
 Coro<> Transaction::release_savepoint() {
     MaskOptions mask;
-    mask.deadline = use_->commit_timeout();
+    mask.deadline = use_->commit().timeout;
     bool lost = false;
     try {
         co_await masked(
@@ -128,15 +130,37 @@ Coro<> Transaction::release_savepoint() {
     if (lost) throw ConnectionError(rolled_back("the server was silent; the connection was closed in the transaction"));
 }
 
+bool Transaction::wants_token(const detail::Link& link) const {
+    return options_.resolve && !options_.read_only && use_->commit().tokens && link.parameter("in_hot_standby") != "on";
+}
+
+Coro<Outcome> Transaction::look_up(std::optional<detail::CommitToken> token) {
+    if (options_.read_only) co_return Outcome::rolled_back;
+    if (!token) co_return Outcome::unknown;
+    MaskOptions mask;
+    mask.deadline = use_->commit().resolve_timeout;
+    try {
+        co_return co_await masked(detail::resolve_commit(use_->connector(), std::move(*token), mask.deadline), mask);
+    } catch (const std::exception&) {
+        co_return Outcome::unknown;
+    }
+}
+
 Coro<> Transaction::commit_outermost() {
     detail::Link& link = use_->link(id_);
+    std::string sql = "commit";
+    std::optional<detail::CommitToken> token;
+    if (wants_token(link) && link.commit_table().usable() && link.state() == detail::LinkState::in_transaction) {
+        token = detail::make_commit_token(link);
+        sql = detail::commit_script(*token);
+    }
     MaskOptions mask;
-    mask.deadline = use_->commit_timeout();
+    mask.deadline = use_->commit().timeout;
     Rows answer;
     ErrorFields unknown;
     bool lost = false;
     try {
-        answer = co_await masked(link.command("commit", detail::OnCancel::close), mask);
+        answer = co_await masked(link.command(std::move(sql), detail::OnCancel::close), mask);
     } catch (const ConnectionError& error) {
         if (error.outcome() != Outcome::unknown) throw;
         lost = true;
@@ -147,7 +171,11 @@ Coro<> Transaction::commit_outermost() {
     }
     if (lost) {
         unknown.connection_good = false;
-        throw CommitUnknownError(std::move(unknown));
+        const Outcome outcome = co_await look_up(std::move(token));
+        if (outcome == Outcome::committed) co_return;
+        if (outcome != Outcome::rolled_back) throw CommitUnknownError(std::move(unknown));
+        unknown.outcome = outcome;
+        throw ConnectionError(std::move(unknown));
     }
     if (answer.command() != "COMMIT") {
         throw Error(rolled_back("the transaction was rolled back: a statement in it had failed"));

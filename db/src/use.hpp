@@ -13,8 +13,8 @@ namespace coaio::db::detail {
 /// A link in somebody's hands, and the transactions opened on it, one inside the other. Scope 0 is the connection.
 class Use {
 public:
-    Use(Lease lease, Duration commit_timeout, Duration cancel_timeout)
-        : lease_(std::move(lease)), commit_timeout_(commit_timeout), cancel_timeout_(cancel_timeout) {}
+    Use(Lease lease, const CommitValues& commit, Duration cancel_timeout)
+        : lease_(std::move(lease)), commit_(commit), cancel_timeout_(cancel_timeout) {}
 
     /// Throws UsageError unless `scope` is the innermost one and nothing was given back.
     [[nodiscard]] Link& link(std::uint64_t scope) const;
@@ -29,7 +29,9 @@ public:
     /// Undoes a transaction or savepoint by `commands`, whatever happens; false when it had to close the session.
     [[nodiscard]] Coro<bool> undo(std::string commands);
 
-    [[nodiscard]] Duration commit_timeout() const noexcept { return commit_timeout_; }
+    /// Another session with the same database can be had here.
+    [[nodiscard]] Connector& connector() const noexcept { return lease_.connector(); }
+    [[nodiscard]] const CommitValues& commit() const noexcept { return commit_; }
     [[nodiscard]] Duration cancel_timeout() const noexcept { return cancel_timeout_; }
 
 private:
@@ -37,7 +39,7 @@ private:
     std::vector<std::uint64_t> scopes_ = std::vector<std::uint64_t>(1, 0);
     std::uint64_t last_scope_ = 0;
     bool released_ = false;
-    Duration commit_timeout_;
+    CommitValues commit_;
     Duration cancel_timeout_;
 };
 

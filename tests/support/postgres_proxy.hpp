@@ -83,6 +83,8 @@ public:
         replace,
     };
 
+    /// Nothing, but it counts as a rule that applied.
+    static Fault none() { return Fault(Kind::none); }
     /// The connection ends, both ways, before the message has passed, or when it has. The server reads what came before.
     static Fault cut_before() { return Fault(Kind::cut_before); }
     static Fault cut_after() { return Fault(Kind::cut_after); }

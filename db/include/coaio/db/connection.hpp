@@ -34,6 +34,13 @@ public:
         return detail::run_transaction<std::decay_t<F>>(use(), 0, std::forward<F>(body), options);
     }
 
+    /// The same as often as it takes; see `Pool::retry_transaction`. On this connection only: when it is lost, that is it.
+    template <class F>
+    [[nodiscard]] auto retry_transaction(F&& body, RetryOptions options = {}) const {
+        COAIO_CHECK_BODY(F);
+        return detail::run_again<std::decay_t<F>>(use(), std::forward<F>(body), options);
+    }
+
     /// The server's process for this session.
     [[nodiscard]] int pid() const;
     /// As in 150020 for 15.20.

@@ -19,10 +19,16 @@ using NoticeHandler = std::function<void(const ErrorFields&)>;
 
 namespace detail {
 
+struct CommitValues {
+    Duration timeout = std::chrono::seconds(30);
+    Duration resolve_timeout = std::chrono::seconds(30);
+    bool tokens = true;
+};
+
 struct ConnectValues {
     Duration connect_timeout = std::chrono::seconds(10);
     Duration cancel_timeout = std::chrono::seconds(2);
-    Duration commit_timeout = std::chrono::seconds(30);
+    CommitValues commit;
     std::size_t statement_cache = 256;
     bool cancel_by_closing = false;
     std::vector<std::pair<std::string, std::string>> settings;
@@ -54,9 +60,19 @@ public:
         connect_.cancel_timeout = value;
         return self();
     }
-    /// How long the answer to a COMMIT is waited for before its outcome counts as unknown. 30 s.
+    /// How long the answer to a COMMIT is waited for before it counts as lost. 30 s.
     Self& commit_timeout(Duration value) {
-        connect_.commit_timeout = value;
+        connect_.commit.timeout = value;
+        return self();
+    }
+    /// How long the outcome of a COMMIT whose answer was lost is looked for by its token. 30 s. See `Transaction`.
+    Self& resolve_timeout(Duration value) {
+        connect_.commit.resolve_timeout = value;
+        return self();
+    }
+    /// Whether commit tokens are used where the database has their table. They are.
+    Self& commit_tokens(bool value) {
+        connect_.commit.tokens = value;
         return self();
     }
     /// Prepared statements that each connection keeps. 256; 0: none, for poolers that cannot carry them.

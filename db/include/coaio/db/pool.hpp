@@ -63,11 +63,23 @@ public:
     /// An exception out of the body, or a cancellation, rolls back and goes on. COMMIT is masked: once it was sent it is
     /// answered, within `commit_timeout`, and a cancellation comes after it.
     /// Errors: what the body throws; what COMMIT fails with, which then had no effect; CommitUnknownError when the
-    /// connection broke, or stayed silent, after COMMIT was sent.
+    /// connection broke, or stayed silent, after COMMIT was sent and its outcome could not be found out; see `Transaction`.
     template <class F>
     [[nodiscard]] auto transaction(F&& body, TransactionOptions options = {}) const {
         COAIO_CHECK_BODY(F);
         return run_transaction<std::decay_t<F>>(*this, std::forward<F>(body), options);
+    }
+
+    /// Runs `body(transaction)` as `transaction` does, and again from BEGIN on when it lost against another one (40001,
+    /// 40P01, also at COMMIT) or its connection was lost and nothing of it has an effect. Each attempt may take another
+    /// connection. What the body did outside the database is done again.
+    /// Errors: the last attempt's. An outcome that is unknown is never tried again, nor is any other error.
+    ///
+    ///     co_await pool.retry_transaction(transfer, {.transaction = {.isolation = Isolation::serializable}});
+    template <class F>
+    [[nodiscard]] auto retry_transaction(F&& body, RetryOptions options = {}) const {
+        COAIO_CHECK_BODY(F);
+        return run_again<std::decay_t<F>>(*this, std::forward<F>(body), options);
     }
 
     /// Takes no more requests, gives those that wait PoolClosed, and waits until those in use have come back.
@@ -90,6 +102,22 @@ private:
                                                                             TransactionOptions options) {
         const Connection connection = co_await pool.acquire();
         co_return co_await detail::run_transaction<F>(connection.use(), 0, std::move(body), options);
+    }
+
+    template <class F>
+    [[nodiscard]] static Coro<detail::TransactionResult<F>> run_again(Pool pool, F body, RetryOptions options) {
+        detail::Retries retries(options, true);
+        for (;;) {
+            std::exception_ptr failure;
+            try {
+                const Connection connection = co_await pool.acquire();
+                co_return co_await detail::run_transaction<F&>(connection.use(), 0, body, options.transaction);
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            const bool again = co_await retries.again(failure);
+            if (!again) std::rethrow_exception(failure);
+        }
     }
 
     std::shared_ptr<detail::PoolHandle> handle_;

@@ -22,13 +22,39 @@ struct TransactionOptions {
     bool read_only = false;
     /// Only of use with `serializable` and `read_only`: waits for a snapshot that cannot fail.
     bool deferrable = false;
+    /// Whether its commit token is written, and looked up should the answer to COMMIT be lost. Off for work that can be
+    /// run twice without harm.
+    bool resolve = true;
+};
+
+/// How often, and for how long, `retry_transaction` tries.
+struct RetryOptions {
+    int attempts = 10;
+    /// No further attempt begins after this.
+    Duration deadline = std::chrono::seconds(30);
+    /// Before the second attempt, give or take a half; doubled from there on, up to a second.
+    Duration pause = std::chrono::milliseconds(10);
+    TransactionOptions transaction = {};
 };
 
 namespace detail {
 class Use;
-}
+class Link;
+struct CommitToken;
+}  // namespace detail
 
 /// An open transaction, or a savepoint in one: the scope that a transaction's body gets.
+///
+/// The answer to COMMIT can be lost. In a database that has the table
+///
+///     create table coaio_commit (token uuid primary key, at timestamptz not null default now())
+///
+/// a transaction that has written anything leaves a token there, in the same message as COMMIT. When the answer is
+/// lost, a session of its own finds out, within `resolve_timeout`, whether the token is there: then the transaction is
+/// committed and all is well; or takes it, so that it can never be committed any more: ConnectionError, rolled back.
+/// Where neither can be had, or without the table: CommitUnknownError. It holds through a crash of the server and its
+/// recovery, as the server's transaction ids do not. The role needs INSERT and SELECT on the table, also where a body
+/// changes it by SET ROLE. Tokens older than any `resolve_timeout` may be deleted; they are UUIDs of version 7.
 class Transaction : public Queries<Transaction> {
 public:
     Transaction(const Transaction&) = delete;
@@ -50,6 +76,8 @@ private:
     friend Queries<Transaction>;
     [[nodiscard]] Coro<Rows> run_statement(std::string sql, Params params) const;
     [[nodiscard]] Coro<> commit_outermost();
+    [[nodiscard]] bool wants_token(const detail::Link& link) const;
+    [[nodiscard]] Coro<Outcome> look_up(std::optional<detail::CommitToken> token);
     [[nodiscard]] Coro<> release_savepoint();
     [[nodiscard]] std::string savepoint() const;
 
@@ -70,6 +98,21 @@ namespace detail {
 
 template <class F>
 using TransactionResult = coaio::detail::BodyResult<F, Transaction&>;
+
+/// When a transaction is run again, and how often it was.
+class Retries {
+public:
+    Retries(const RetryOptions& options, bool with_other_connections);
+    /// Whether it is to be run again after this failure; waits until it may.
+    [[nodiscard]] Coro<bool> again(std::exception_ptr failure);
+
+private:
+    RetryOptions options_;
+    bool with_other_connections_;
+    int made_ = 0;
+    Duration pause_;
+    TimePoint deadline_;
+};
 
 /// Begins, runs the body, commits or rolls back.
 template <class F>
@@ -96,6 +139,21 @@ Coro<TransactionResult<F>> run_transaction(std::shared_ptr<Use> use, std::uint64
     }
     co_await transaction.commit();
     if constexpr (!std::is_void_v<Result>) co_return std::move(*result);
+}
+
+template <class F>
+Coro<TransactionResult<F>> run_again(std::shared_ptr<Use> use, F body, RetryOptions options) {
+    Retries retries(options, false);
+    for (;;) {
+        std::exception_ptr failure;
+        try {
+            co_return co_await run_transaction<F&>(use, 0, body, options.transaction);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        const bool again = co_await retries.again(failure);
+        if (!again) std::rethrow_exception(failure);
+    }
 }
 
 }  // namespace detail

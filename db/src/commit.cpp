@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+#include "commit.hpp"
+
+#include <coaio/db/values.hpp>
+
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <utility>
+
+namespace coaio::db::detail {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration look_again = 1min;
+
+// DO needs plpgsql; a table that a crash empties would answer "rolled back" for what was committed.
+constexpr const char* find_table =
+    "select format('%I.%I', n.nspname, c.relname), s.backend_start::text from pg_class c join pg_namespace n on n.oid "
+    "= "
+    "c.relnamespace, pg_stat_get_activity(pg_backend_pid()) s where c.oid = to_regclass('coaio_commit') and "
+    "c.relpersistence = 'p' and c.relkind in ('r', 'p') and has_table_privilege(c.oid, 'insert, select') and exists "
+    "(select from pg_language where lanname = 'plpgsql')";
+
+std::string quoted(const std::string& text) {
+    std::string made = "'";
+    for (const char c : text) {
+        if (c == '\'') made += '\'';
+        made += c;
+    }
+    return made + "'";
+}
+
+// RFC 9562, version 7: milliseconds first, so that old ones can be found and dropped; then a number of this process, so
+// that no seed makes two alike.
+Uuid new_uuid() {
+    static std::atomic<std::uint16_t> counter{0};
+    const auto since = std::chrono::system_clock::now().time_since_epoch();
+    const auto ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
+    const std::uint64_t high = ms << 16U | 0x7000U | (counter.fetch_add(1, std::memory_order_relaxed) & 0xFFFU);
+    const std::uint64_t low = (get_running_loop().random() >> 2U) | std::uint64_t{1} << 63U;
+    std::array<std::uint8_t, 16> bytes{};
+    for (unsigned i = 0; i < 8; ++i) {
+        bytes[i] = static_cast<std::uint8_t>(high >> (56U - 8U * i));
+        bytes[8 + i] = static_cast<std::uint8_t>(low >> (56U - 8U * i));
+    }
+    return Uuid(bytes);
+}
+
+// Whoever holds up the answer is ended, if it is still the session that sent COMMIT.
+Coro<> end_old_session(Link& link, const CommitToken& token) {
+    try {
+        co_await link.command(
+            "select pg_terminate_backend(pid) from pg_stat_activity where pid = " + std::to_string(token.pid) +
+                " and backend_start = " + quoted(token.backend_start) + "::timestamptz",
+            OnCancel::close);
+    } catch (const Error& error) {
+        if (!error.connection_good()) throw;
+    }
+}
+
+// The row says 'infinity' where it is the fence: one that an earlier try, whose answer was lost, has put up counts too.
+Coro<Outcome> ask(Connector& connector, const CommitToken& token, Duration patience, bool end_it) {
+    const std::unique_ptr<Link> link = co_await connector.connect();
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(patience).count();
+    co_await link->command("set lock_timeout = " + std::to_string(ms) +
+                               "; set default_transaction_read_only = off; set default_transaction_isolation = 'read "
+                               "committed'; set statement_timeout = 0",
+                           OnCancel::close);
+    if (end_it) co_await end_old_session(*link, token);
+    const std::string key = quoted(token.text);
+    const Rows rows = co_await link->command("insert into " + token.table + " (token, at) values (" + key +
+                                                 ", 'infinity') on conflict do nothing; select at = 'infinity' from " +
+                                                 token.table + " where token = " + key,
+                                             OnCancel::close);
+    link->close();
+    const auto fenced = rows.value<bool>();
+    co_return fenced ? Outcome::rolled_back : Outcome::committed;
+}
+
+// Comments of the second kind nest in SQL.
+std::string_view skip_comment(std::string_view sql) {
+    if (sql.substr(0, 2) == "--") {
+        const std::size_t end = sql.find('\n');
+        return end == std::string_view::npos ? std::string_view() : sql.substr(end + 1);
+    }
+    int depth = 0;
+    do {
+        const std::string_view next = sql.substr(0, 2);
+        if (next == "/*") ++depth;
+        if (next == "*/") --depth;
+        sql.remove_prefix(next == "/*" || next == "*/" ? 2 : 1);
+    } while (depth > 0 && !sql.empty());
+    return sql;
+}
+
+}  // namespace
+
+bool ends_transaction(std::string_view sql) noexcept {
+    for (;;) {
+        const std::size_t begin = sql.find_first_not_of(" \t\r\n\f\v;");
+        if (begin == std::string_view::npos) return false;
+        sql.remove_prefix(begin);
+        if (sql.substr(0, 2) != "--" && sql.substr(0, 2) != "/*") break;
+        sql = skip_comment(sql);
+    }
+    std::string word;
+    for (const char c : sql.substr(0, 8)) {
+        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        if (lower < 'a' || lower > 'z') break;
+        word += lower;
+    }
+    return word == "commit" || word == "end" || word == "prepare";
+}
+
+Coro<> find_commit_table(Link& link) {
+    CommitTable& known = link.commit_table();
+    if (known.looked && (known.usable() || Clock::now() - *known.looked < look_again)) co_return;
+    const Rows rows = co_await link.command(find_table, OnCancel::wait);
+    known.looked = Clock::now();
+    known.name.clear();
+    if (const auto found = rows.optional<std::string, std::string>()) {
+        known.name = std::get<0>(*found);
+        known.backend_start = std::get<1>(*found);
+    }
+}
+
+CommitToken make_commit_token(const Link& link) {
+    CommitToken token;
+    token.table = link.commit_table().name;
+    token.backend_start = link.commit_table().backend_start;
+    token.text = new_uuid().to_string();
+    token.pid = link.pid();
+    return token;
+}
+
+std::string commit_script(const CommitToken& token) {
+    return "do $coaio$begin if pg_current_xact_id_if_assigned() is not null then insert into " + token.table +
+           " (token) values (" + quoted(token.text) + "); end if; end$coaio$; commit";
+}
+
+Coro<Outcome> resolve_commit(Connector& connector, CommitToken token, Duration limit) {
+    const Duration patience = std::clamp<Duration>(limit / 4, 50ms, 5s);
+    const TimePoint deadline = deadline_in(limit);
+    Duration pause = 20ms;
+    bool in_doubt = false;
+    for (;;) {
+        try {
+            co_return co_await ask(connector, token, patience, in_doubt);
+        } catch (const Error& error) {
+            if (error.is(sqlstate::lock_not_available)) {
+                in_doubt = true;
+            } else if (error.is("42") || error.is("28") || error.is(sqlstate::undefined_database)) {
+                co_return Outcome::unknown;
+            }
+        }
+        if (Clock::now() + pause >= deadline) co_return Outcome::unknown;
+        co_await sleep(pause);
+        pause = std::min<Duration>(pause * 2, 200ms);
+    }
+}
+
+}  // namespace coaio::db::detail

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "link.hpp"
+
+#include <coaio/db/error.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace coaio::db::detail {
+
+/// Looks, at most once a minute, whether the session's database has a table of commit tokens that can be relied on:
+/// one that survives a crash and that the session may write to.
+[[nodiscard]] Coro<> find_commit_table(Link& link);
+
+/// The row by which a transaction is recognised when the answer to its COMMIT was lost.
+struct CommitToken {
+    std::string table;
+    std::string text;
+    int pid = 0;
+    std::string backend_start;
+};
+
+/// Whether the statement, in a transaction, is COMMIT or PREPARE TRANSACTION by one of its names.
+[[nodiscard]] bool ends_transaction(std::string_view sql) noexcept;
+
+[[nodiscard]] CommitToken make_commit_token(const Link& link);
+/// Both in one message: the token, where the transaction has written anything, and COMMIT.
+[[nodiscard]] std::string commit_script(const CommitToken& token);
+
+/// What became of the transaction, asked on a session of its own: committed, rolled back, or, when `limit` is over,
+/// unknown. An answer of "rolled back" is made to stay true: the token is taken, so a late COMMIT fails.
+[[nodiscard]] Coro<Outcome> resolve_commit(Connector& connector, CommitToken token, Duration limit);
+
+}  // namespace coaio::db::detail
