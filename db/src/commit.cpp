@@ -40,6 +40,7 @@ std::string quoted(const std::string& text) {
 // that no seed makes two alike.
 Uuid new_uuid() {
     static std::atomic<std::uint16_t> counter{0};
+    // lint-ok: clock the time of day, by which old tokens are found
     const auto since = std::chrono::system_clock::now().time_since_epoch();
     const auto ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
     const std::uint64_t high = ms << 16U | 0x7000U | (counter.fetch_add(1, std::memory_order_relaxed) & 0xFFFU);
