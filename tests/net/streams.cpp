@@ -4,6 +4,7 @@
 #include <coaio/core/gather.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
+#include <coaio/net/testing.hpp>
 
 #include <openssl/bio.h>
 #include <openssl/ec.h>
@@ -13,6 +14,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 
@@ -119,6 +121,9 @@ const char* name_of(Kind kind) {
     case Kind::local: return "a Unix socket";
     case Kind::tls_over_tcp: return "TLS over TCP";
     case Kind::tls_over_memory: return "TLS over memory";
+    case Kind::simulated: return "a simulated network";
+    case Kind::rough: return "a rough simulated network";
+    case Kind::tls_over_rough: return "TLS over a rough simulated network";
     }
     return "?";
 }
@@ -149,13 +154,19 @@ Coro<Ends> make_ends(Kind kind) {
         auto ends = co_await encrypt(memory_ends());
         co_return ends;
     }
+    if (is_simulated(kind)) {
+        const coaio::net::testing::NetworkOptions rough{
+            .seed = network_seed, .jitter = std::chrono::milliseconds(20), .chunk = true, .loss_rate = 0.01};
+        const coaio::net::testing::NetworkOptions smooth{.seed = network_seed, .latency = coaio::Duration::zero()};
+        const coaio::net::testing::Network network(kind == Kind::simulated ? smooth : rough);
+    }
     std::string path(1, '\0');
     path += "coaio-test-" + std::to_string(::getpid());
     const auto address =
         kind == Kind::local ? coaio::net::Address::local(path) : coaio::net::Address::ip("127.0.0.1", 0);
     auto listener = coaio::net::listen(address);
     auto ends = co_await join(listener);
-    if (kind != Kind::tls_over_tcp) co_return ends;
+    if (kind != Kind::tls_over_tcp && kind != Kind::tls_over_rough) co_return ends;
     auto encrypted = co_await encrypt(std::move(ends));
     co_return encrypted;
 }

@@ -7,6 +7,7 @@
 #include <coaio/net/stream.hpp>
 #include <coaio/net/tls.hpp>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,9 +30,13 @@ private:
 [[nodiscard]] coaio::net::TlsContext client_context();
 
 /// Two ends of one connection, of each kind.
-enum class Kind { memory, tcp, local, tls_over_tcp, tls_over_memory };
-inline const std::vector<Kind> all_kinds{Kind::memory, Kind::tcp, Kind::local, Kind::tls_over_tcp,
-                                         Kind::tls_over_memory};
+enum class Kind { memory, tcp, local, tls_over_tcp, tls_over_memory, simulated, rough, tls_over_rough };
+inline const std::vector<Kind> all_kinds{Kind::memory,          Kind::tcp,       Kind::local, Kind::tls_over_tcp,
+                                         Kind::tls_over_memory, Kind::simulated, Kind::rough, Kind::tls_over_rough};
+/// The seed of the simulated networks to come.
+inline std::uint64_t network_seed = 1;
+/// Over a simulated network, on which the virtual clock may jump; a rough one delays and chops what is sent.
+[[nodiscard]] inline bool is_simulated(Kind kind) { return kind >= Kind::simulated; }
 [[nodiscard]] const char* name_of(Kind kind);
 
 struct Ends {

@@ -9,4 +9,5 @@
 #include <coaio/net/listen.hpp>
 #include <coaio/net/resolve.hpp>
 #include <coaio/net/stream.hpp>
+#include <coaio/net/testing.hpp>
 #include <coaio/net/tls.hpp>
