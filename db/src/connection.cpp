@@ -2,6 +2,7 @@
 #include <coaio/db/connection.hpp>
 
 #include "connect.hpp"
+#include "path.hpp"
 #include "use.hpp"
 
 #include <utility>
@@ -58,5 +59,7 @@ std::string Connection::parameter(const std::string& name) const { return use()-
 Coro<Rows> Connection::run_statement(std::string sql, Params params) const {
     return detail::Use::run(use(), 0, std::move(sql), std::move(params));
 }
+
+std::shared_ptr<detail::Path> Connection::path() const { return std::make_shared<detail::Path>(use(), 0); }
 
 }  // namespace coaio::db

@@ -251,7 +251,17 @@ void Session::send_sync() {
 #endif
 }
 
-void Session::single_row_mode() { check_sent(PQsetSingleRowMode(connection_.get()), {}); }
+void Session::send_describe_portal(const std::string& name) {
+    check_sent(PQsendDescribePortal(connection_.get(), name.c_str()), name);
+}
+
+void Session::single_row_mode() {
+#ifdef LIBPQ_HAS_CHUNK_MODE
+    check_sent(PQsetChunkedRowsMode(connection_.get(), 64), {});
+#else
+    check_sent(PQsetSingleRowMode(connection_.get()), {});
+#endif
+}
 
 bool Session::flush() {
     int left = PQflush(connection_.get());

@@ -13,6 +13,10 @@
 #include <string_view>
 #include <vector>
 
+namespace coaio::db::detail {
+class Chunk;
+}
+
 struct pg_conn;
 struct pg_result;
 struct pg_cancel;
@@ -41,7 +45,7 @@ struct Features {
 enum class Kind : unsigned char {
     command,     ///< done, no rows
     rows,        ///< done, with rows
-    single_row,  ///< one row of many
+    single_row,  ///< one row of many, or some of them
     empty,       ///< an empty statement
     copy_in,
     copy_out,
@@ -63,6 +67,12 @@ public:
     [[nodiscard]] Rows take_rows(Outcome outcome = Outcome::committed) &&;
     [[nodiscard]] std::vector<Oid> column_types() const;
     [[nodiscard]] std::vector<Oid> parameter_types() const;
+    [[nodiscard]] std::size_t row_count() const noexcept;
+    /// Copies its rows to the end of the chunk, which is made where there is none yet.
+    void copy_rows(std::shared_ptr<detail::Chunk>& chunk) const;
+    /// Of a Kind::copy_in or Kind::copy_out: how many columns, and whether as binary.
+    [[nodiscard]] std::size_t copy_columns() const noexcept;
+    [[nodiscard]] bool copy_binary() const noexcept;
 
 private:
     struct Free {
@@ -130,12 +140,22 @@ public:
     void send_script(const std::string& sql);  ///< several statements, no parameters, not in a pipeline
     void send_prepare(const std::string& name, const std::string& sql, const std::vector<Oid>& types);
     void send_describe(const std::string& name);
+    void send_describe_portal(const std::string& name);
     void send_prepared(const std::string& name, const Params& params, Format results);
     void enter_pipeline();
     void exit_pipeline();
     [[nodiscard]] bool in_pipeline() const noexcept;
     void send_sync();
+    /// The rows of the statement just sent come a few at a time.
     void single_row_mode();
+
+    enum class CopyData : unsigned char { row, none_yet, end };
+    /// False: the buffer is full; flush and try again.
+    [[nodiscard]] bool put_copy(std::string_view bytes);
+    /// Ends a COPY to the server, by a failure where a reason is given. False as above.
+    [[nodiscard]] bool end_copy(const char* reason);
+    /// Takes the next piece of a COPY from the server.
+    [[nodiscard]] CopyData get_copy(std::string& into);
 
     /// true when all is sent; false: wait for readable *and* writable, `consume_input` when readable, again (LPQ-04).
     [[nodiscard]] bool flush();

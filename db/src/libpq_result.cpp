@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "libpq.hpp"
 
+#include "chunk.hpp"
+
 #include <libpq-fe.h>
 
 #include <charconv>
@@ -55,6 +57,9 @@ Kind Result::kind() const noexcept {
     case PGRES_COMMAND_OK: return Kind::command;
     case PGRES_TUPLES_OK: return Kind::rows;
     case PGRES_SINGLE_TUPLE: return Kind::single_row;
+#ifdef LIBPQ_HAS_CHUNK_MODE
+    case PGRES_TUPLES_CHUNK: return Kind::single_row;
+#endif
     case PGRES_EMPTY_QUERY: return Kind::empty;
     case PGRES_COPY_IN: return Kind::copy_in;
     case PGRES_COPY_OUT: return Kind::copy_out;
@@ -114,5 +119,36 @@ std::vector<Oid> Result::parameter_types() const {
     for (int i = 0; i < PQnparams(result_.get()); ++i) types.push_back(static_cast<Oid>(PQparamtype(result_.get(), i)));
     return types;
 }
+
+std::size_t Result::row_count() const noexcept { return static_cast<std::size_t>(PQntuples(result_.get())); }
+
+void Result::copy_rows(std::shared_ptr<detail::Chunk>& chunk) const {
+    const int columns = PQnfields(result_.get());
+    if (!chunk) {
+        auto made = std::make_shared<detail::Chunk::Columns>();
+        for (int i = 0; i < columns; ++i) {
+            detail::Chunk::OwnColumn column;
+            column.name = PQfname(result_.get(), i);
+            column.type = static_cast<Oid>(PQftype(result_.get(), i));
+            column.format = PQfformat(result_.get(), i) == 1 ? Format::binary : Format::text;
+            made->push_back(std::move(column));
+        }
+        chunk = std::make_shared<detail::Chunk>(std::move(made));
+    }
+    for (int row = 0; row < PQntuples(result_.get()); ++row) {
+        for (int i = 0; i < columns; ++i) {
+            if (PQgetisnull(result_.get(), row, i) != 0) {
+                chunk->put(std::nullopt);
+            } else {
+                chunk->put(std::string_view(PQgetvalue(result_.get(), row, i),
+                                            static_cast<std::size_t>(PQgetlength(result_.get(), row, i))));
+            }
+        }
+        chunk->end_row();
+    }
+}
+
+std::size_t Result::copy_columns() const noexcept { return static_cast<std::size_t>(PQnfields(result_.get())); }
+bool Result::copy_binary() const noexcept { return PQbinaryTuples(result_.get()) != 0; }
 
 }  // namespace coaio::db::pq

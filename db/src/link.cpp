@@ -10,6 +10,8 @@ namespace coaio::db::detail {
 Link::~Link() = default;
 Connector::~Connector() = default;
 
+Coro<> Link::reset() { return ignore(command("rollback", OnCancel::close)); }
+
 TimePoint deadline_in(Duration delay) {
     const TimePoint now = Clock::now();
     if (delay > Duration::zero() && now > TimePoint::max() - delay) return TimePoint::max();

@@ -18,6 +18,7 @@ enum class LinkState : unsigned char {
     idle,
     in_transaction,
     failed,  ///< in a transaction that the server has given up
+    unread,  ///< an answer was left in the middle; whoever uses the session next ends it first
     busy,    ///< something runs, or its answer was not read to its end
     broken,
 };
@@ -36,6 +37,7 @@ struct CommitTable {
 
     [[nodiscard]] bool usable() const noexcept { return !name.empty(); }
 };
+class PqLink;
 
 /// One session with a server, as the pool and the transactions see it. One task uses it at a time; it belongs to it.
 class Link {
@@ -50,6 +52,12 @@ public:
     virtual Coro<Rows> run(const std::string& sql, const Params& params) = 0;
     /// Runs commands without parameters, several perhaps, and gives the last one's answer.
     virtual Coro<Rows> command(std::string sql, OnCancel on_cancel) = 0;
+
+    /// Ends what was left in the middle, and a transaction that is open.
+    virtual Coro<> reset();
+
+    /// Itself, where it can do more than run statements.
+    [[nodiscard]] virtual PqLink* libpq() noexcept { return nullptr; }
 
     [[nodiscard]] virtual LinkState state() const noexcept = 0;
     /// Looks, without waiting, whether an idle session is still there.

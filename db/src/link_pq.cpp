@@ -21,27 +21,21 @@ bool is_fatal(const std::string& severity) { return severity == "FATAL" || sever
 
 }  // namespace
 
-/// One statement's turn at the link.
-class PqLink::Use {
-public:
-    explicit Use(PqLink& link) : link_(&link) {
-        if (link.in_use_) {
-            throw UsageError(
-                "two tasks use one connection at the same time: await one statement before the next, or take "
-                "another connection");
-        }
-        if (link.state() == LinkState::broken) throw_closed();
-        link.in_use_ = true;
-        link.sent_ = link.decisive_ = false;
-        link.in_transaction_ = link.session_->transaction() != pq::TxStatus::idle;
+PqLink::Use::Use(PqLink& link) : link_(&link) {
+    if (link.flowing_) {
+        throw UsageError(
+            "rows are streamed, or copied, over this connection: read them to the end or close that first, or take "
+            "another connection");
     }
-    Use(const Use&) = delete;
-    Use& operator=(const Use&) = delete;
-    ~Use() { link_->in_use_ = false; }
-
-private:
-    PqLink* link_;
-};
+    if (link.in_use_) {
+        throw UsageError("two tasks use one connection at the same time: await one statement before the next, or take "
+                         "another connection");
+    }
+    if (link.state() == LinkState::broken) throw_closed();
+    link.in_use_ = true;
+    link.sent_ = link.decisive_ = false;
+    link.in_transaction_ = link.session_->transaction() != pq::TxStatus::idle;
+}
 
 PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options)
     : session_(std::move(session)),
@@ -59,6 +53,7 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
 Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
+    if (unread_) co_await end_unread();
     decisive_ = in_transaction_ && ends_transaction(sql);
     for (bool again = false;;) {
         std::exception_ptr failure;
@@ -77,6 +72,7 @@ Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
 Coro<Rows> PqLink::command(std::string sql, OnCancel on_cancel) {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
+    if (unread_) co_await end_unread();
     decisive_ = on_cancel == OnCancel::close;
     std::exception_ptr failure;
     try {
@@ -97,27 +93,30 @@ Coro<Rows> PqLink::execute(const std::string& sql, const Params& params) {
         start();
         co_return co_await answer(sql);
     }
-    const std::string key = Statements::key(sql, params);
-    const Prepared* prepared = statements_.find(key);
-    if (prepared == nullptr) {
-        const std::string name = statements_.next_name();
-        std::exception_ptr failure;
-        try {
-            co_await prepare(key, name, sql, params);
-        } catch (const Error&) {
-            throw;  // the server has no such statement
-        } catch (...) {
-            failure = std::current_exception();
-        }
-        if (failure) {
-            statements_.drop_later(std::vector<std::string>(1, name));
-            std::rethrow_exception(failure);
-        }
-        prepared = statements_.find(key);
-    }
-    session_->send_prepared(prepared->name, params, prepared->results);
+    const Prepared* known = statements_.find(Statements::key(sql, params));
+    if (known == nullptr) known = co_await prepared(sql, params);
+    session_->send_prepared(known->name, params, known->results);
     start();
     co_return co_await answer(sql);
+}
+
+Coro<const Prepared*> PqLink::prepared(const std::string& sql, const Params& params) {
+    const std::string key = Statements::key(sql, params);
+    if (const Prepared* const known = statements_.find(key)) co_return known;
+    const std::string name = statements_.next_name();
+    std::exception_ptr failure;
+    try {
+        co_await prepare(key, name, sql, params);
+    } catch (const Error&) {
+        throw;  // the server has no such statement
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        statements_.drop_later(std::vector<std::string>(1, name));
+        std::rethrow_exception(failure);
+    }
+    co_return statements_.find(key);
 }
 
 Coro<> PqLink::flush() {
@@ -203,7 +202,9 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
             }
         } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
             end();
-            throw UsageError("COPY is not a statement for query or execute; the connection was closed");
+            throw UsageError(
+                "COPY is not a statement for query or execute but for copy_in, copy_rows and copy_out; the connection "
+                "was closed");
         } else {
             rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
         }
@@ -217,6 +218,7 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
 LinkState PqLink::state() const noexcept {
     if (in_use_) return LinkState::busy;  // also when it is broken: somebody still works with it
     if (!session_ || !session_->good()) return LinkState::broken;
+    if (unread_) return LinkState::unread;
     if (in_flight_) return LinkState::busy;
     switch (session_->transaction()) {
     case pq::TxStatus::idle: return LinkState::idle;
@@ -254,8 +256,9 @@ bool PqLink::only_reads() const {
 
 void PqLink::end() noexcept {
     if (session_) only_reads_ = only_reads();
+    held_.reset();
     session_.reset();
-    in_flight_ = false;
+    in_flight_ = unread_ = copying_in_ = copying_out_ = false;
 }
 
 std::string PqLink::parameter(const std::string& name) const {

@@ -5,15 +5,23 @@
 #include "link.hpp"
 #include "statements.hpp"
 
+#include <coaio/db/batch.hpp>
 #include <coaio/db/listener.hpp>
 #include <coaio/db/options.hpp>
 
 #include <deque>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace coaio::db::detail {
+
+[[noreturn]] void throw_out_of_step();
+/// The format to ask for, since libpq asks for one for all columns.
+[[nodiscard]] Format format_for(const std::vector<Oid>& columns);
 
 /// A link over libpq. Its socket is registered with the loop for each wait alone, by level (LPQ-01, LPQ-02).
 class PqLink final : public Link {
@@ -23,6 +31,8 @@ public:
 
     Coro<Rows> run(const std::string& sql, const Params& params) override;
     Coro<Rows> command(std::string sql, OnCancel on_cancel) override;
+    Coro<> reset() override;
+    [[nodiscard]] PqLink* libpq() noexcept override { return this; }
     [[nodiscard]] LinkState state() const noexcept override;
     [[nodiscard]] bool alive() noexcept override;
     void close() noexcept override;
@@ -34,10 +44,66 @@ public:
     void keep_notifications() noexcept { keeps_notifications_ = true; }
     [[nodiscard]] Coro<Notification> next_notification();
 
+    /// Without a prepared statement. Arguments must outlive it, as in all of these.
+    [[nodiscard]] Coro<Rows> run_once(const std::string& sql, const Params& params, Format results);
+    /// Makes a cursor; gives the format in which its rows should be fetched.
+    [[nodiscard]] Coro<Format> declare(const std::string& name, bool scroll, const std::string& sql,
+                                       const Params& params);
+    [[nodiscard]] std::string next_cursor() { return "coaio_cursor_" + std::to_string(++cursors_); }
+    /// All in one pipeline with one Sync.
+    [[nodiscard]] Coro<BatchAnswers> run_batch(const std::vector<Batch::Statement>& statements);
+
+    // What takes several steps: after `begin_…` the link is busy, `flowing`, until the last step, a step that fails, or
+    // `leave`.
+
+    [[nodiscard]] Coro<> begin_rows(const std::string& sql, const Params& params);
+    /// The rows that have come; nullopt at the end.
+    [[nodiscard]] Coro<std::optional<Rows>> next_rows();
+    struct CopyShape {
+        std::size_t columns;
+        bool binary;
+    };
+    enum class CopyWay : unsigned char { to_server, from_server };
+    [[nodiscard]] Coro<CopyShape> begin_copy(const std::string& sql, CopyWay way);
+    [[nodiscard]] Coro<> put_copy(std::string_view bytes);
+    [[nodiscard]] Coro<std::uint64_t> end_copy();
+    [[nodiscard]] Coro<std::optional<std::string>> next_copy();
+    [[nodiscard]] bool flowing() const noexcept { return flowing_; }
+    /// Goes away in the middle; what is under way is ended before the next use.
+    void leave() noexcept;
+    /// Ends it now.
+    [[nodiscard]] Coro<> settle();
+    /// By a scope or by a statement of the user's.
+    [[nodiscard]] bool in_transaction() const noexcept;
+
 private:
     class Use;
 
+    /// Runs one turn: what `start()` gives.
+    template <class T, class F>
+    [[nodiscard]] Coro<T> turn(F start, const std::string& sql);
+    /// A turn that goes on after it, or ends the flow.
+    template <class T>
+    [[nodiscard]] Coro<T> flow_step(Coro<T> work);
+    [[nodiscard]] Coro<> end_unread();
+    [[nodiscard]] Coro<> first_row(const std::string& sql, const Params& params);
+    [[nodiscard]] Coro<std::optional<Rows>> collect_rows();
+    [[nodiscard]] Coro<CopyShape> enter_copy(const std::string& sql, CopyWay way);
+    [[nodiscard]] Coro<bool> push_copy(std::string_view bytes);
+    [[nodiscard]] Coro<std::uint64_t> close_copy();
+    [[nodiscard]] Coro<std::optional<std::string>> pull_copy();
+    [[nodiscard]] Coro<> skip_copy();
+    [[nodiscard]] Coro<> give_up_copy();
+    [[nodiscard]] Coro<Rows> execute_once(const std::string& sql, const Params& params, Format results);
+    [[nodiscard]] Coro<Format> open_cursor(const std::string& command, const std::string& name, const Params& params);
+    [[nodiscard]] Coro<BatchAnswers> execute_batch(const std::vector<Batch::Statement>& statements);
+    void begin_pipeline();
+    [[nodiscard]] Coro<std::optional<pq::Result>> pipeline_result();
+    [[nodiscard]] ErrorFields failure_of(const pq::Result& result, const std::string& sql);
+
     [[nodiscard]] Coro<Rows> execute(const std::string& sql, const Params& params);
+    /// The statement in the cache, prepared if need be.
+    [[nodiscard]] Coro<const Prepared*> prepared(const std::string& sql, const Params& params);
     [[nodiscard]] Coro<> prepare(const std::string& key, const std::string& name, const std::string& sql,
                                  const Params& params);
     [[nodiscard]] Coro<Rows> answer(const std::string& sql);
@@ -68,10 +134,49 @@ private:
     bool only_reads_ = false;      // what ran last, by the session's settings
     bool told_to_go_ = false;      // the server announced the session's end
     bool keeps_notifications_ = false;
+    bool flowing_ = false;
+    bool unread_ = false;
+    bool unread_inside_ = false;  // of a transaction
+    bool copying_in_ = false;
+    bool copying_out_ = false;
+    std::optional<pq::Result> held_;  // of a flow: read, and not given yet
+    std::string flow_sql_;
+    std::uint64_t cursors_ = 0;
     std::deque<Notification> heard_;
     int syncs_ = 0;  // of a pipeline, not answered yet
     int pid_;
     int version_;
 };
+
+/// One statement's turn at the link.
+class PqLink::Use {
+public:
+    explicit Use(PqLink& link);
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() {
+        if (link_ != nullptr) link_->in_use_ = false;
+    }
+    /// It stays in use.
+    void keep() noexcept { link_ = nullptr; }
+
+private:
+    PqLink* link_;
+};
+
+template <class T, class F>
+Coro<T> PqLink::turn(F start, const std::string& sql) {
+    if (cancellation_due()) co_await throw_if_cancelled();
+    const Use use(*this);
+    if (unread_) co_await end_unread();
+    std::exception_ptr failure;
+    try {
+        co_return co_await start();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await recover(OnCancel::stop);
+    std::rethrow_exception(judge(std::move(failure), sql));
+}
 
 }  // namespace coaio::db::detail

@@ -9,22 +9,18 @@
 #include <utility>
 
 namespace coaio::db::detail {
-namespace {
 
-[[noreturn]] void throw_out_of_step() {
+void throw_out_of_step() {
     ErrorFields fields;
     fields.message = "the server's answers do not match what was asked";
     fields.outcome = Outcome::unknown;
     throw ConnectionError(std::move(fields));
 }
 
-// libpq asks for one format for all columns.
 Format format_for(const std::vector<Oid>& columns) {
     const bool all_known = std::all_of(columns.begin(), columns.end(), [](Oid type) { return known_in_binary(type); });
     return all_known ? Format::binary : Format::text;
 }
-
-}  // namespace
 
 Coro<> PqLink::prepare(const std::string& key, const std::string& name, const std::string& sql, const Params& params) {
     // One that the server does not know would fail the user's transaction.
@@ -118,7 +114,10 @@ Coro<> PqLink::quieten(OnCancel on_cancel) {
 }
 
 Coro<> PqLink::drain() {
+    held_.reset();
     if (!session_->flush()) co_await flush();
+    if (std::exchange(copying_in_, false)) co_await give_up_copy();
+    if (std::exchange(copying_out_, false)) co_await skip_copy();
     const bool pipeline = session_->in_pipeline();
     if (pipeline && syncs_ == 0) throw_out_of_step();
     int ends = 0;
@@ -133,7 +132,8 @@ Coro<> PqLink::drain() {
         ends = 0;
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) --syncs_;
-        if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out) throw_out_of_step();
+        if (kind == pq::Kind::copy_in) co_await give_up_copy();
+        if (kind == pq::Kind::copy_out) co_await skip_copy();
     }
     if (pipeline) session_->exit_pipeline();
     in_flight_ = false;

@@ -2,6 +2,7 @@
 #include <coaio/db/pool.hpp>
 
 #include "connect.hpp"
+#include "path.hpp"
 #include "pool_state.hpp"
 #include "use.hpp"
 
@@ -59,6 +60,8 @@ Coro<Connection> Pool::acquire_from(Pool pool) {
 Coro<Rows> Pool::run_statement(std::string sql, Params params) const {
     return run_on(*this, std::move(sql), std::move(params));
 }
+
+std::shared_ptr<detail::Path> Pool::path() const { return std::make_shared<detail::Path>(handle_->state, handle_); }
 
 Coro<Rows> Pool::run_on(Pool pool, std::string sql, Params params) {
     detail::Lease lease = co_await pool.handle_->state->acquire();

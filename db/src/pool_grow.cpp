@@ -135,7 +135,7 @@ Coro<> PoolState::clean(std::shared_ptr<PoolState> self, Slot& slot) {
     WorkGuard work(*self, slot);
     Timeout limit(deadline_in(self->cancel_timeout_));
     try {
-        co_await slot.link->command("rollback", OnCancel::close);
+        co_await slot.link->reset();
         limit.leave();
     } catch (const std::exception&) {
         limit.leave();

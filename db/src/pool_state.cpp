@@ -208,6 +208,7 @@ void PoolState::give_back(Slot& slot) noexcept {
         case LinkState::idle: offer(slot); break;
         case LinkState::in_transaction:
         case LinkState::failed:
+        case LinkState::unread:
             slot.state = Slot::State::cleaning;
             start(slot, clean(shared_from_this(), slot));
             break;

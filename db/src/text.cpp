@@ -3,6 +3,9 @@
 
 #include <coaio/db/codec.hpp>
 
+#include <algorithm>
+#include <charconv>
+
 namespace coaio::db::detail {
 
 int hex_digit(char c) noexcept {
@@ -89,6 +92,62 @@ std::string numeric_from_binary(std::string_view bytes) {
         text += "." + fraction.substr(0, static_cast<std::size_t>(scale));
     }
     return text;
+}
+
+void numeric_to_binary(std::string_view text, Encoder& out) {
+    constexpr int group = 4;
+    const bool negative = text.starts_with('-');
+    if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+    const auto special = [&out](int sign) {
+        out.put_int32(0);
+        out.put_int16(static_cast<std::int16_t>(sign));
+        out.put_int16(0);
+    };
+    if (text == "NaN") return special(0xC000);
+    if (text == "Infinity") return special(negative ? 0xF000 : 0xD000);
+
+    long exponent = 0;
+    const std::size_t e = text.find_first_of("eE");
+    if (e != std::string_view::npos) {
+        std::string_view power = text.substr(e + 1);
+        if (power.starts_with('+')) power.remove_prefix(1);
+        const auto [end, error] = std::from_chars(power.data(), power.data() + power.size(), exponent);
+        if (error != std::errc() || exponent > 200'000 || exponent < -200'000) throw ValueError("numeric out of range");
+        text = text.substr(0, e);
+    }
+    std::string digits;
+    const std::size_t point = std::min(text.find('.'), text.size());
+    digits.append(text.substr(0, point));
+    if (point < text.size()) digits.append(text.substr(point + 1));
+    const long fraction = point < text.size() ? static_cast<long>(text.size() - point - 1) : 0;
+    const long scale = std::max(fraction - exponent, 0L);
+    // Of the last digit; from here on the number is an integer times a power of ten that is a multiple of four.
+    long last = exponent - fraction;
+    while (last % group != 0) {
+        digits.push_back('0');
+        --last;
+    }
+    if (digits.size() % group != 0) digits.insert(0, group - digits.size() % group, '0');
+    std::vector<std::int16_t> groups;
+    for (std::size_t i = 0; i < digits.size(); i += group) {
+        std::int16_t value = 0;
+        for (std::size_t j = i; j < i + group; ++j) value = static_cast<std::int16_t>(value * 10 + (digits[j] - '0'));
+        groups.push_back(value);
+    }
+    long weight = last / group + static_cast<long>(groups.size()) - 1;
+    const auto used = std::find_if(groups.begin(), groups.end(), [](std::int16_t each) { return each != 0; });
+    weight -= used - groups.begin();
+    groups.erase(groups.begin(), used);
+    while (!groups.empty() && groups.back() == 0) groups.pop_back();
+    if (groups.empty()) weight = 0;
+    if (weight > 32767 || weight < -32768 || scale > 0x3FFF || groups.size() > 32767) {
+        throw ValueError("numeric out of range");
+    }
+    out.put_int16(static_cast<std::int16_t>(groups.size()));
+    out.put_int16(static_cast<std::int16_t>(weight));
+    out.put_int16(static_cast<std::int16_t>(negative && !groups.empty() ? 0x4000 : 0));
+    out.put_int16(static_cast<std::int16_t>(scale));
+    for (const std::int16_t each : groups) out.put_int16(each);
 }
 
 }  // namespace coaio::db::detail

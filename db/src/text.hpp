@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/db/codec.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -19,5 +21,7 @@ namespace coaio::db::detail {
 
 /// The text of a binary `numeric`. Throws ValueError.
 [[nodiscard]] std::string numeric_from_binary(std::string_view bytes);
+/// The other way; the text is one that `Numeric` accepts. Throws ValueError beyond what Postgres holds.
+void numeric_to_binary(std::string_view text, Encoder& out);
 
 }  // namespace coaio::db::detail

@@ -2,6 +2,7 @@
 #include <coaio/db/transaction.hpp>
 
 #include "commit.hpp"
+#include "path.hpp"
 #include "use.hpp"
 
 #include <coaio/core/mask.hpp>
@@ -45,6 +46,8 @@ std::string Transaction::savepoint() const { return "coaio_" + std::to_string(id
 Coro<Rows> Transaction::run_statement(std::string sql, Params params) const {
     return detail::Use::run(use_, id_, std::move(sql), std::move(params));
 }
+
+std::shared_ptr<detail::Path> Transaction::path() const { return std::make_shared<detail::Path>(use_, id_); }
 
 Coro<> Transaction::begin() {
     detail::Link& link = use_->link(outer_);

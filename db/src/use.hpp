@@ -16,6 +16,7 @@ public:
     Use(Lease lease, const CommitValues& commit, Duration cancel_timeout)
         : lease_(std::move(lease)), commit_(commit), cancel_timeout_(cancel_timeout) {}
 
+    [[nodiscard]] Link& raw() const noexcept { return lease_.link(); }
     /// Throws UsageError unless `scope` is the innermost one and nothing was given back.
     [[nodiscard]] Link& link(std::uint64_t scope) const;
     /// For what needs no turn of its own, such as the version.

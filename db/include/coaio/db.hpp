@@ -2,8 +2,10 @@
 #pragma once
 
 #include <coaio/db/array.hpp>
+#include <coaio/db/batch.hpp>
 #include <coaio/db/codec.hpp>
 #include <coaio/db/connection.hpp>
+#include <coaio/db/copy.hpp>
 #include <coaio/db/describe.hpp>
 #include <coaio/db/error.hpp>
 #include <coaio/db/json.hpp>
@@ -15,6 +17,7 @@
 #include <coaio/db/pool.hpp>
 #include <coaio/db/queries.hpp>
 #include <coaio/db/row.hpp>
+#include <coaio/db/stream.hpp>
 #include <coaio/db/time.hpp>
 #include <coaio/db/transaction.hpp>
 #include <coaio/db/values.hpp>

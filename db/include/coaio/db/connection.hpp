@@ -58,6 +58,7 @@ public:
 private:
     friend Queries<Connection>;
     [[nodiscard]] Coro<Rows> run_statement(std::string sql, Params params) const;
+    [[nodiscard]] std::shared_ptr<detail::Path> path() const;
 
     std::shared_ptr<detail::Use> use_;
 };

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/db/batch.hpp>
+#include <coaio/db/copy.hpp>
 #include <coaio/db/params.hpp>
 #include <coaio/db/row.hpp>
+#include <coaio/db/stream.hpp>
 
 #include <coaio/core/coro.hpp>
+#include <coaio/core/gather.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -31,6 +35,7 @@ template <class... Ps>
 [[nodiscard]] Params encode(const Ps&... params) {
     return Params::of(params...);
 }
+[[nodiscard]] inline Params encode(const Params& params) { return params; }
 
 template <class... Ts>
 Coro<std::optional<RowType<Ts...>>> read_optional(Coro<Rows> answer) {
@@ -87,6 +92,55 @@ public:
     template <class... Ps>
     [[nodiscard]] Coro<std::uint64_t> execute(std::string_view sql, const Ps&... params) const {
         return detail::read_affected(query(sql, params...));
+    }
+
+    /// The rows while they come, with flat memory; see RowStream.
+    template <class... Ts, class... Ps>
+    [[nodiscard]] RowStream<Ts...> stream(std::string_view sql, const Ps&... params) const {
+        return RowStream<Ts...>(detail::open_rows(self().path(), std::string(sql), detail::encode(params...)));
+    }
+
+    /// Sends all statements at once and gives the rows of each; see Batch. In a transaction they belong to it.
+    ///
+    /// Errors: that of the first statement that fails. Nothing has taken effect then, unless a statement in the batch
+    /// ended a transaction of its own.
+    [[nodiscard]] Coro<std::vector<Rows>> batch(Batch statements) const {
+        return detail::all_rows(detail::run_batch(self().path(), std::move(statements)));
+    }
+    /// The same with an error of its own for each statement: that of the one that failed, "not executed" for those
+    /// after it, and "rolled back" for those before it, unless they stand in a transaction that is still open.
+    [[nodiscard]] Coro<std::vector<coaio::Outcome<Rows>>> batch(ReturnExceptions, Batch statements) const {
+        return detail::run_batch(self().path(), std::move(statements));
+    }
+
+    /// Runs a `COPY … FROM STDIN` and in it `body(copy)`, which writes; gives the number of rows.
+    ///
+    /// Errors: of the body, or its cancellation: nothing is stored, and it goes on; of the statement.
+    ///
+    ///     auto body = [&](coaio::db::CopyIn& copy) -> coaio::Coro<> { co_await copy.write("1\tone\n"); };
+    ///     auto rows = co_await pool.copy_in("copy numbers from stdin", body);
+    template <class F>
+    [[nodiscard]] Coro<std::uint64_t> copy_in(std::string_view sql, F&& body) const {
+        COAIO_CHECK_BODY(F);
+        return detail::copy_bytes<std::decay_t<F>>(detail::open_copy(self().path(), std::string(sql)),
+                                                   std::forward<F>(body));
+    }
+    /// The same with typed rows: `target` is a table and its columns, as in "users (id, name)". Types that do not fit
+    /// are a ConversionError before the body begins.
+    ///
+    ///     auto body = [&](coaio::db::CopyRows<int, std::string>& copy) -> coaio::Coro<> {
+    ///         for (const auto& user : users) co_await copy.write(user.id, user.name);
+    ///     };
+    ///     co_await pool.copy_rows<int, std::string>("users (id, name)", body);
+    template <class... Ts, class F>
+    [[nodiscard]] Coro<std::uint64_t> copy_rows(std::string_view target, F&& body) const {
+        COAIO_CHECK_BODY(F);
+        return detail::copy_typed<CopyRows<Ts...>, std::decay_t<F>>(detail::open_copy(self().path(), std::string()),
+                                                                    std::string(target), std::forward<F>(body));
+    }
+    /// Runs a `COPY … TO STDOUT`; see CopyOut.
+    [[nodiscard]] CopyOut copy_out(std::string_view sql) const {
+        return CopyOut(detail::open_copy_out(self().path(), std::string(sql)));
     }
 
 protected:

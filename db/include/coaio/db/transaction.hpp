@@ -66,6 +66,16 @@ public:
     template <class F>
     [[nodiscard]] auto transaction(F&& body) const;
 
+    /// A cursor over what a SELECT gives; see Cursor. `scroll_cursor` makes one that can go back.
+    template <class... Ps>
+    [[nodiscard]] Cursor cursor(std::string_view sql, const Ps&... params) const {
+        return Cursor(detail::open_cursor(path(), std::string(sql), detail::encode(params...), false));
+    }
+    template <class... Ps>
+    [[nodiscard]] Cursor scroll_cursor(std::string_view sql, const Ps&... params) const {
+        return Cursor(detail::open_cursor(path(), std::string(sql), detail::encode(params...), true));
+    }
+
     /// For the library.
     Transaction(std::shared_ptr<detail::Use> use, std::uint64_t outer, TransactionOptions options);
     [[nodiscard]] Coro<> begin();
@@ -75,6 +85,7 @@ public:
 private:
     friend Queries<Transaction>;
     [[nodiscard]] Coro<Rows> run_statement(std::string sql, Params params) const;
+    [[nodiscard]] std::shared_ptr<detail::Path> path() const;
     [[nodiscard]] Coro<> commit_outermost();
     [[nodiscard]] bool wants_token(const detail::Link& link) const;
     [[nodiscard]] Coro<Outcome> look_up(std::optional<detail::CommitToken> token);

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/row.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace coaio::db::detail {
+
+/// Some rows of many, copied together out of what libpq gives one by one.
+class Chunk final : public ResultData {
+public:
+    struct OwnColumn {
+        std::string name;
+        Oid type = Oid::unspecified;
+        Format format = Format::binary;
+    };
+    using Columns = std::vector<OwnColumn>;
+
+    static constexpr std::size_t most_rows = 256;
+    static constexpr std::size_t most_bytes = 64 * 1024;
+
+    explicit Chunk(std::shared_ptr<const Columns> columns) : columns_(std::move(columns)) {}
+
+    /// The next cell of the row in hand; nullopt is NULL.
+    void put(std::optional<std::string_view> cell);
+    void end_row() noexcept { ++rows_; }
+    [[nodiscard]] bool full() const noexcept { return rows_ >= most_rows || bytes_.size() >= most_bytes; }
+
+    [[nodiscard]] std::size_t row_count() const noexcept override { return rows_; }
+    [[nodiscard]] std::size_t column_count() const noexcept override { return columns_->size(); }
+    [[nodiscard]] Column column(std::size_t index) const noexcept override;
+    [[nodiscard]] std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept override;
+    [[nodiscard]] std::string_view command() const noexcept override { return {}; }
+
+private:
+    struct Cell {
+        std::size_t offset;
+        std::size_t length;
+    };
+    static constexpr std::size_t null = static_cast<std::size_t>(-1);
+
+    std::shared_ptr<const Columns> columns_;
+    std::string bytes_;
+    std::vector<Cell> cells_;
+    std::size_t rows_ = 0;
+};
+
+}  // namespace coaio::db::detail

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/db/copy.hpp>
+
+#include "path.hpp"
+#include "text.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <utility>
+
+namespace coaio::db::detail {
+namespace {
+
+constexpr std::string_view binary_header("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
+constexpr std::string_view binary_trailer("\377\377", 2);
+
+/// How the bytes of a parameter become those of a column.
+enum class Fit : unsigned char { none, as_is, integer, integer_as_numeric, wider_float, jsonb, numeric };
+
+bool is_integer(Oid type) { return type == Oid::int2 || type == Oid::int4 || type == Oid::int8; }
+
+bool is_text(Oid type) {
+    switch (type) {
+    case Oid::text:
+    case Oid::varchar:
+    case Oid::bpchar:
+    case Oid::name:
+    case Oid::json:
+    case Oid::xml:
+    case Oid::unknown: return true;
+    default: return static_cast<std::uint32_t>(type) >= 16384;  // an enum, most likely; the server looks closer
+    }
+}
+
+Fit fit(Oid type, Format format, Oid column) {
+    if (format == Format::text) {
+        if (type == Oid::numeric) return column == Oid::numeric ? Fit::numeric : Fit::none;
+        if (type != Oid::unspecified) return Fit::none;
+        if (column == Oid::jsonb) return Fit::jsonb;
+        return is_text(column) ? Fit::as_is : Fit::none;
+    }
+    if (type == column) return Fit::as_is;
+    if (is_integer(type) && is_integer(column)) return Fit::integer;
+    if (is_integer(type) && column == Oid::numeric) return Fit::integer_as_numeric;
+    if (type == Oid::float4 && column == Oid::float8) return Fit::wider_float;
+    return Fit::none;
+}
+
+std::int64_t integer_of(std::string_view bytes) {
+    Decoder in(bytes);
+    if (bytes.size() == 2) return in.get_int16();
+    if (bytes.size() == 4) return in.get_int32();
+    return in.get_int64();
+}
+
+template <class T>
+T narrowed(std::int64_t value, Oid type) {
+    if (std::in_range<T>(value)) return static_cast<T>(value);
+    throw ValueError(std::to_string(value) + " is out of range of " + type_name(type));
+}
+
+void put_integer(std::int64_t value, Oid column, Encoder& out) {
+    if (column == Oid::int2) return out.put_int16(narrowed<std::int16_t>(value, column));
+    if (column == Oid::int4) return out.put_int32(narrowed<std::int32_t>(value, column));
+    out.put_int64(value);
+}
+
+/// "users (id, name)" as a select of these columns, for their types.
+std::string columns_query(std::string_view target) {
+    bool quoted = false;
+    for (std::size_t i = 0; i < target.size(); ++i) {
+        if (target[i] == '"') quoted = !quoted;
+        if (quoted || target[i] != '(') continue;
+        const std::size_t end = target.rfind(')');
+        if (end == std::string_view::npos || end < i) break;
+        return "select " + std::string(target.substr(i + 1, end - i - 1)) + " from " +
+               std::string(target.substr(0, i)) + " limit 0";
+    }
+    return "select * from " + std::string(target) + " limit 0";
+}
+
+}  // namespace
+
+CopySink::CopySink(std::shared_ptr<Path> path, std::string sql) : path_(std::move(path)), sql_(std::move(sql)) {}
+
+CopySink::~CopySink() {
+    PqLink* const link = path_->raw();
+    if (open_ && link != nullptr) link->leave();
+}
+
+Coro<> CopySink::begin() {
+    co_await Path::open(path_);
+    co_await path_->link().begin_copy(sql_, PqLink::CopyWay::to_server);
+    open_ = true;
+}
+
+Coro<> CopySink::begin_rows(std::string target) {
+    co_await Path::open(path_);
+    const std::string query = columns_query(target);
+    const Params none;
+    const Rows like = co_await path_->link().run_once(query, none, Format::text);
+    for (std::size_t i = 0; i < like.column_count(); ++i) {
+        const Column column = like.column(i);
+        columns_.push_back({std::string(column.name), column.type});
+    }
+    sql_ = "copy " + target + " from stdin (format binary)";
+    co_await begin();
+    buffer_ = binary_header;
+}
+
+Coro<> CopySink::send() {
+    const Step step(sending_, "COPY");
+    const std::string out = std::exchange(buffer_, std::string());
+    buffer_.reserve(piece + piece / 4);
+    if (!out.empty()) co_await path_->link().put_copy(out);
+}
+
+Coro<std::uint64_t> CopySink::finish() {
+    if (!columns_.empty()) buffer_ += binary_trailer;
+    co_await send();
+    const std::uint64_t rows = co_await path_->link().end_copy();
+    open_ = false;
+    path_->close();
+    co_return rows;
+}
+
+Coro<> CopySink::abort() {
+    PqLink* const link = path_->raw();
+    if (!std::exchange(open_, false) || link == nullptr) co_return;
+    link->leave();
+    co_await masked_attempt(link->settle(), std::chrono::seconds(30));  // which has a time limit of its own
+    path_->close();
+}
+
+void CopySink::begin_row(std::size_t cells) {
+    row_at_ = buffer_.size();
+    Encoder(buffer_).put_int16(static_cast<std::int16_t>(cells));
+}
+
+void CopySink::expect_columns(std::size_t count) const {
+    if (columns_.size() == count) return;
+    throw ConversionError("the rows to copy have " + std::to_string(count) + " values, and their target " +
+                              std::to_string(columns_.size()) + " columns",
+                          "", ConversionError::no_row, Outcome::rolled_back);
+}
+
+void CopySink::check(std::size_t column, Oid type, Format format, const std::string& name) const {
+    const ToColumn& to = columns_.at(column);
+    if (fit(type, format, to.type) != Fit::none) return;
+    throw ConversionError("column \"" + to.name + "\" is of type " + type_name(to.type) +
+                              " and cannot be copied from " + name + " in binary",
+                          to.name, ConversionError::no_row, Outcome::rolled_back);
+}
+
+void CopySink::refuse(std::size_t column, const std::string& problem) const {
+    throw ParameterError(column + 1, "column \"" + columns_.at(column).name + "\": " + problem);
+}
+
+void CopySink::end_cell(std::size_t column, std::size_t at, Oid type, Format format) {
+    const Oid to = columns_.at(column).type;
+    const Fit how = fit(type, format, to);
+    if (how != Fit::as_is) {
+        const std::string bytes = buffer_.substr(at + 4);
+        buffer_.resize(at + 4);
+        Encoder out(buffer_);
+        try {
+            switch (how) {
+            case Fit::integer: put_integer(integer_of(bytes), to, out); break;
+            case Fit::integer_as_numeric: numeric_to_binary(std::to_string(integer_of(bytes)), out); break;
+            case Fit::numeric: numeric_to_binary(bytes, out); break;
+            case Fit::jsonb: out.put_bytes("\1" + bytes); break;
+            case Fit::wider_float: {
+                const auto bits = static_cast<std::uint32_t>(integer_of(bytes));
+                const auto wide = static_cast<double>(std::bit_cast<float>(bits));
+                out.put_int64(std::bit_cast<std::int64_t>(wide));
+                break;
+            }
+            default: throw ValueError("the value does not fit");
+            }
+        } catch (const ValueError& error) {
+            refuse(column, error.what());
+        }
+    }
+    const std::size_t length = buffer_.size() - at - 4;
+    if (length > Encoder::most_bytes) refuse(column, "the value is larger than 1 GB");
+    Encoder(buffer_).patch_int32(at, static_cast<std::int32_t>(length));
+}
+
+std::shared_ptr<CopySink> open_copy(std::shared_ptr<Path> path, std::string sql) {
+    return std::make_shared<CopySink>(std::move(path), std::move(sql));
+}
+
+Coro<> send_if_full(std::shared_ptr<CopySink> sink) {
+    if (sink->full()) co_await sink->send();
+}
+
+class CopySource {
+public:
+    CopySource(std::shared_ptr<Path> path, std::string sql) : path_(std::move(path)), sql_(std::move(sql)) {}
+    CopySource(const CopySource&) = delete;
+    CopySource& operator=(const CopySource&) = delete;
+    ~CopySource() { leave(); }
+
+    static Coro<std::optional<std::string>> next(std::shared_ptr<CopySource> self) {
+        const Step step(self->stepping_, "COPY");
+        if (self->state_ == State::failed) {
+            throw UsageError("the COPY has failed, was cancelled or was closed: it has no more rows");
+        }
+        if (self->state_ == State::ended) co_return std::nullopt;
+        std::exception_ptr failure;
+        try {
+            if (self->state_ == State::fresh) {
+                co_await Path::open(self->path_);
+                co_await self->path_->link().begin_copy(self->sql_, PqLink::CopyWay::from_server);
+                self->state_ = State::open;
+            }
+            auto piece = co_await self->path_->link().next_copy();
+            if (!piece) self->finish(State::ended);
+            co_return piece;
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        self->leave();
+        self->finish(State::failed);
+        std::rethrow_exception(failure);
+    }
+
+    static Coro<> close(std::shared_ptr<CopySource> self) {
+        const Step step(self->stepping_, "COPY");
+        PqLink* const link = self->path_->raw();
+        self->leave();
+        self->state_ = State::failed;
+        if (link != nullptr) co_await link->settle();
+        self->path_->close();
+    }
+
+private:
+    enum class State : unsigned char { fresh, open, ended, failed };
+
+    void leave() noexcept {
+        PqLink* const link = path_->raw();
+        if (state_ == State::open && link != nullptr) link->leave();
+    }
+    void finish(State state) noexcept {
+        state_ = state;
+        path_->close();
+    }
+
+    std::shared_ptr<Path> path_;
+    std::string sql_;
+    State state_ = State::fresh;
+    bool stepping_ = false;
+};
+
+std::shared_ptr<CopySource> open_copy_out(std::shared_ptr<Path> path, std::string sql) {
+    return std::make_shared<CopySource>(std::move(path), std::move(sql));
+}
+
+Coro<std::optional<std::string>> next_copy(std::shared_ptr<CopySource> source) {
+    return CopySource::next(std::move(source));
+}
+Coro<> close_copy(std::shared_ptr<CopySource> source) { return CopySource::close(std::move(source)); }
+
+}  // namespace coaio::db::detail

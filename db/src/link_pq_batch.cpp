@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+#include "link_pq.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace coaio::db::detail {
+namespace {
+
+enum class Asked : unsigned char { prepare, describe, execute };
+
+/// One message of a batch that has an answer of its own.
+struct Ask {
+    std::size_t statement;
+    Asked what;
+};
+
+/// A statement that is being prepared on the way.
+struct Fresh {
+    std::size_t statement;
+    bool made = false;
+    Prepared prepared;
+};
+
+/// Names that the server may know when the batch is over, unless they are kept.
+class NamesInDoubt {
+public:
+    explicit NamesInDoubt(Statements& statements) noexcept : statements_(&statements) {}
+    NamesInDoubt(const NamesInDoubt&) = delete;
+    NamesInDoubt& operator=(const NamesInDoubt&) = delete;
+    ~NamesInDoubt() {
+        if (!names_.empty()) statements_->drop_later(std::move(names_));
+    }
+    void add(const std::string& name) { names_.push_back(name); }
+    void clear() noexcept { names_.clear(); }
+
+private:
+    Statements* statements_;
+    std::vector<std::string> names_;
+};
+
+std::exception_ptr without_effect(const std::string& how, std::size_t failed, const ErrorFields& cause,
+                                  const std::string& sql) {
+    ErrorFields fields;
+    fields.message = how + ": statement " + std::to_string(failed + 1) + " of the batch failed: " + cause.message;
+    fields.sql = cut_sql(sql);
+    fields.outcome = Outcome::rolled_back;
+    return std::make_exception_ptr(BatchError(std::move(fields)));
+}
+
+}  // namespace
+
+void PqLink::begin_pipeline() {
+    session_->enter_pipeline();
+    syncs_ = 0;
+    start();
+}
+
+Coro<std::optional<pq::Result>> PqLink::pipeline_result() {
+    for (int ends = 0; ends <= 2; ++ends) {
+        if (session_->busy()) co_await await_result();
+        auto result = session_->next_result();
+        if (!result) continue;
+        if (result->kind() == pq::Kind::sync) --syncs_;
+        co_return result;
+    }
+    throw_out_of_step();
+}
+
+Coro<BatchAnswers> PqLink::run_batch(const std::vector<Batch::Statement>& statements) {
+    if (cancellation_due()) co_await throw_if_cancelled();
+    const Use use(*this);
+    if (unread_) co_await end_unread();
+    for (bool again = false;; again = true) {
+        std::exception_ptr failure;
+        BatchAnswers answers;
+        try {
+            answers = co_await execute_batch(statements);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) {
+            co_await recover(OnCancel::stop);
+            std::rethrow_exception(judge(std::move(failure), statements.front().sql));
+        }
+        bool stale = false;
+        for (std::size_t i = 0; i < answers.size(); ++i) {
+            if (answers[i]) continue;
+            stale = forget_stale(statements[i].sql, statements[i].params, answers[i].error()) || stale;
+        }
+        if (!stale || in_transaction_ || again) co_return answers;
+        // Where one is gone, others may be, and each would fail the batch once.
+        for (const auto& each : statements) statements_.forget(Statements::key(each.sql, each.params));
+    }
+}
+
+Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& statements) {
+    std::vector<Ask> asked;
+    std::vector<Fresh> fresh;
+    NamesInDoubt doubtful(statements_);
+    std::vector<std::string> dropped;
+    if (!in_transaction_) dropped = statements_.take_dropped();
+    const bool usable = session_->transaction() != pq::TxStatus::failed;
+
+    begin_pipeline();
+    for (const std::string& each : dropped) {
+        session_->send_query("deallocate " + each, {}, Format::text);
+        session_->send_sync();
+        ++syncs_;
+    }
+    for (std::size_t i = 0; i < statements.size(); ++i) {
+        const auto& [sql, params] = statements[i];
+        if (!usable || !statements_.wants(sql)) {
+            session_->send_query(sql, params, Format::text);
+            asked.push_back({i, Asked::execute});
+            continue;
+        }
+        const std::string key = Statements::key(sql, params);
+        if (const Prepared* const known = statements_.find(key)) {
+            session_->send_prepared(known->name, params, known->results);
+            asked.push_back({i, Asked::execute});
+            continue;
+        }
+        auto at = std::find_if(fresh.begin(), fresh.end(), [&](const Fresh& each) { return each.prepared.key == key; });
+        if (at == fresh.end()) {
+            Fresh made;
+            made.statement = i;
+            made.prepared.key = key;
+            made.prepared.name = statements_.next_name();
+            fresh.push_back(std::move(made));
+            at = std::prev(fresh.end());
+            doubtful.add(at->prepared.name);
+            session_->send_prepare(at->prepared.name, sql, params.types());
+            session_->send_describe(at->prepared.name);
+            asked.push_back({i, Asked::prepare});
+            asked.push_back({i, Asked::describe});
+        }
+        // Its columns are not known yet, and text is read as well.
+        session_->send_prepared(at->prepared.name, params, Format::text);
+        asked.push_back({i, Asked::execute});
+    }
+    session_->send_sync();
+    ++syncs_;
+    if (!session_->flush()) co_await flush();
+
+    std::vector<std::optional<Rows>> rows(statements.size());
+    std::optional<std::size_t> failed;
+    ErrorFields cause;
+    std::size_t at = 0;
+    while (syncs_ > 0) {
+        const int before = syncs_;
+        auto result = co_await pipeline_result();
+        const pq::Kind kind = result->kind();
+        if (kind == pq::Kind::sync || before > 1) continue;
+        if (kind == pq::Kind::error) {
+            const std::size_t statement = at < asked.size() ? asked[at].statement : statements.size() - 1;
+            ErrorFields fields = failure_of(*result, statements[statement].sql);
+            if (!failed) {
+                failed = statement;
+                cause = std::move(fields);
+            }
+        } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+            end();
+            throw UsageError("COPY cannot stand in a batch; the connection was closed");
+        } else if (kind != pq::Kind::aborted) {
+            if (at >= asked.size()) throw_out_of_step();
+            const Ask& ask = asked[at];
+            if (ask.what == Asked::execute) {
+                rows[ask.statement] =
+                    std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
+            } else {
+                auto made = std::find_if(fresh.begin(), fresh.end(),
+                                         [&](const Fresh& each) { return each.statement == ask.statement; });
+                made->made = true;
+                made->prepared.results = Format::text;
+                if (ask.what == Asked::describe) made->prepared.results = format_for(result->column_types());
+            }
+        }
+        ++at;
+    }
+    session_->exit_pipeline();
+    in_flight_ = false;
+    collect_notifications();
+
+    doubtful.clear();
+    for (Fresh& each : fresh) {
+        if (each.made) statements_.keep(std::move(each.prepared));
+    }
+    BatchAnswers answers;
+    answers.reserve(statements.size());
+    for (std::size_t i = 0; i < statements.size(); ++i) {
+        const std::string& sql = statements[i].sql;
+        if (!failed || (i < *failed && in_transaction_)) {
+            answers.emplace_back(std::move(*rows[i]));
+        } else if (i == *failed) {
+            answers.emplace_back(make_error(cause));
+        } else if (i < *failed) {
+            answers.emplace_back(without_effect("rolled back", *failed, cause, sql));
+        } else {
+            answers.emplace_back(without_effect("not executed", *failed, cause, sql));
+        }
+    }
+    co_return answers;
+}
+
+Coro<Format> PqLink::declare(const std::string& name, bool scroll, const std::string& sql, const Params& params) {
+    const std::string command = "declare " + name + (scroll ? " scroll" : " no scroll") + " cursor for " + sql;
+    co_return co_await turn<Format>([this, &command, &name, &params] { return open_cursor(command, name, params); },
+                                    sql);
+}
+
+Coro<Format> PqLink::open_cursor(const std::string& command, const std::string& name, const Params& params) {
+    begin_pipeline();
+    session_->send_query(command, params, Format::text);
+    session_->send_describe_portal(name);
+    session_->send_sync();
+    ++syncs_;
+    if (!session_->flush()) co_await flush();
+    std::optional<ErrorFields> failure;
+    std::vector<Oid> columns;
+    while (syncs_ > 0) {
+        auto result = co_await pipeline_result();
+        const pq::Kind kind = result->kind();
+        if (kind == pq::Kind::error && !failure) failure = failure_of(*result, command);
+        if (kind == pq::Kind::command) columns = result->column_types();
+    }
+    session_->exit_pipeline();
+    in_flight_ = false;
+    if (failure) throw_error(std::move(*failure));
+    co_return format_for(columns);
+}
+
+}  // namespace coaio::db::detail

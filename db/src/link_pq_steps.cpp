@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include "link_pq.hpp"
+
+#include "chunk.hpp"
+
+#include <coaio/core/io.hpp>
+
+#include <utility>
+
+namespace coaio::db::detail {
+
+// What is left in the middle, and how it is ended.
+
+void PqLink::leave() noexcept {
+    if (!flowing_) return;
+    flowing_ = in_use_ = false;
+    held_.reset();
+    unread_ = session_ && in_flight_;
+    unread_inside_ = in_transaction_;
+}
+
+Coro<> PqLink::settle() {
+    if (!unread_) co_return;
+    const Use use(*this);
+    co_await end_unread();
+}
+
+Coro<> PqLink::end_unread() {
+    unread_ = false;
+    // A statement that is cancelled would fail its transaction, and a COPY to the server ends at a word.
+    OnCancel how = OnCancel::stop;
+    if (unread_inside_ || copying_in_) how = OnCancel::wait;
+    co_await recover(how);
+    if (!session_) {
+        ErrorFields fields;
+        fields.message = "the connection was closed: what had been left unread on it did not end in time";
+        throw ConnectionError(std::move(fields));
+    }
+    in_transaction_ = session_->transaction() != pq::TxStatus::idle;
+}
+
+Coro<> PqLink::reset() {
+    co_await settle();
+    if (in_transaction()) co_await command("rollback", OnCancel::close);
+}
+
+bool PqLink::in_transaction() const noexcept {
+    const LinkState now = state();
+    return now == LinkState::in_transaction || now == LinkState::failed;
+}
+
+template <class T>
+Coro<T> PqLink::flow_step(Coro<T> work) {
+    std::exception_ptr failure;
+    try {
+        T result = co_await std::move(work);
+        if (!in_flight_ && !held_) flowing_ = in_use_ = false;
+        co_return result;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    held_.reset();
+    OnCancel how = OnCancel::stop;
+    if (copying_in_) how = OnCancel::wait;
+    co_await recover(how);
+    flowing_ = in_use_ = false;
+    std::rethrow_exception(judge(std::move(failure), flow_sql_));
+}
+
+ErrorFields PqLink::failure_of(const pq::Result& result, const std::string& sql) {
+    ErrorFields fields = result.error(session_->raw());
+    fields.sql = cut_sql(sql);
+    if (fields.connection_good) return fields;
+    told_to_go_ = true;
+    throw_error(std::move(fields));
+}
+
+// Rows.
+
+Coro<> PqLink::begin_rows(const std::string& sql, const Params& params) {
+    if (cancellation_due()) co_await throw_if_cancelled();
+    Use use(*this);
+    if (unread_) co_await end_unread();
+    flow_sql_ = sql;
+    for (bool again = false;;) {
+        std::exception_ptr failure;
+        try {
+            co_await first_row(sql, params);
+            flowing_ = true;
+            use.keep();
+            co_return;
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        held_.reset();
+        co_await recover(OnCancel::stop);
+        const bool stale = forget_stale(sql, params, failure);
+        if (!stale || in_transaction_ || again) std::rethrow_exception(judge(std::move(failure), sql));
+        again = true;
+    }
+}
+
+Coro<> PqLink::first_row(const std::string& sql, const Params& params) {
+    if (statements_.wants(sql)) {
+        const Prepared* const known = co_await prepared(sql, params);
+        session_->send_prepared(known->name, params, known->results);
+    } else {
+        session_->send_query(sql, params, Format::text);
+    }
+    start();
+    session_->single_row_mode();
+    if (!session_->flush()) co_await flush();
+    if (session_->busy()) co_await await_result();
+    auto result = session_->next_result();
+    if (!result) throw_out_of_step();
+    if (result->kind() == pq::Kind::error) {
+        ErrorFields fields = failure_of(*result, sql);
+        co_await drain();
+        throw_error(std::move(fields));
+    }
+    held_ = std::move(result);
+}
+
+Coro<std::optional<Rows>> PqLink::next_rows() { return flow_step(collect_rows()); }
+
+Coro<std::optional<Rows>> PqLink::collect_rows() {
+    std::shared_ptr<Chunk> chunk;
+    while (in_flight_ || held_) {
+        if (!held_) {
+            if (session_->busy()) {
+                if (chunk) break;
+                co_await await_result();
+            }
+            auto result = session_->next_result();
+            if (!result) {
+                in_flight_ = false;
+                break;
+            }
+            held_ = std::move(result);
+        }
+        const pq::Kind kind = held_->kind();
+        if (kind == pq::Kind::single_row) {
+            held_->copy_rows(chunk);
+            held_.reset();
+            if (chunk->full()) break;
+        } else if (kind == pq::Kind::error) {
+            if (chunk) break;  // the rows before it come first
+            ErrorFields fields = failure_of(*held_, flow_sql_);
+            co_await drain();
+            throw_error(std::move(fields));
+        } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+            end();
+            throw UsageError("COPY is not a statement for stream but for copy_out; the connection was closed");
+        } else {
+            Rows none = std::move(*held_).take_rows();
+            held_.reset();
+            // Without rows their columns are looked at all the same.
+            if (!chunk && none.column_count() > 0) co_return std::optional<Rows>(std::move(none));
+        }
+    }
+    collect_notifications();
+    if (chunk) co_return std::optional<Rows>(std::in_place, std::move(chunk));
+    co_return std::nullopt;
+}
+
+// COPY.
+
+Coro<PqLink::CopyShape> PqLink::begin_copy(const std::string& sql, CopyWay way) {
+    if (cancellation_due()) co_await throw_if_cancelled();
+    Use use(*this);
+    if (unread_) co_await end_unread();
+    flow_sql_ = sql;
+    std::exception_ptr failure;
+    try {
+        const CopyShape shape = co_await enter_copy(sql, way);
+        flowing_ = true;
+        use.keep();
+        co_return shape;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    OnCancel how = OnCancel::stop;
+    if (copying_in_) how = OnCancel::wait;
+    co_await recover(how);
+    std::rethrow_exception(judge(std::move(failure), sql));
+}
+
+Coro<PqLink::CopyShape> PqLink::enter_copy(const std::string& sql, CopyWay way) {
+    session_->send_query(sql, {}, Format::text);
+    start();
+    if (!session_->flush()) co_await flush();
+    if (session_->busy()) co_await await_result();
+    auto result = session_->next_result();
+    if (!result) throw_out_of_step();
+    const pq::Kind kind = result->kind();
+    copying_in_ = kind == pq::Kind::copy_in;
+    copying_out_ = kind == pq::Kind::copy_out;
+    if (copying_in_ && way == CopyWay::to_server) co_return CopyShape{result->copy_columns(), result->copy_binary()};
+    if (copying_out_ && way == CopyWay::from_server) co_return CopyShape{result->copy_columns(), result->copy_binary()};
+    if (kind == pq::Kind::error) {
+        ErrorFields fields = failure_of(*result, sql);
+        co_await drain();
+        throw_error(std::move(fields));
+    }
+    if (!copying_in_ && !copying_out_) co_await drain();
+    throw UsageError(way == CopyWay::to_server ? "copy_in runs a COPY … FROM STDIN, and nothing else"
+                                               : "copy_out runs a COPY … TO STDOUT, and nothing else");
+}
+
+Coro<> PqLink::put_copy(std::string_view bytes) {
+    const bool sent = co_await flow_step(push_copy(bytes));
+    static_cast<void>(sent);
+}
+
+Coro<bool> PqLink::push_copy(std::string_view bytes) {
+    while (!session_->put_copy(bytes)) co_await flush();
+    if (!session_->flush()) co_await flush();
+    co_return true;
+}
+
+Coro<std::uint64_t> PqLink::end_copy() { return flow_step(close_copy()); }
+
+Coro<std::uint64_t> PqLink::close_copy() {
+    while (!session_->end_copy(nullptr)) co_await flush();
+    copying_in_ = false;
+    const Rows answered = co_await answer(flow_sql_);
+    co_return answered.affected();
+}
+
+Coro<> PqLink::give_up_copy() {
+    while (!session_->end_copy("the client gave it up")) co_await flush();
+    if (!session_->flush()) co_await flush();
+}
+
+Coro<std::optional<std::string>> PqLink::next_copy() { return flow_step(pull_copy()); }
+
+Coro<std::optional<std::string>> PqLink::pull_copy() {
+    std::optional<std::string> piece(std::in_place);
+    for (;;) {
+        const auto got = session_->get_copy(*piece);
+        if (got == pq::Session::CopyData::row) co_return piece;
+        if (got == pq::Session::CopyData::end) break;
+        co_await io::wait_readable(session_->socket());
+        consume();
+    }
+    copying_out_ = false;
+    co_await ignore(answer(flow_sql_));
+    co_return std::nullopt;
+}
+
+Coro<> PqLink::skip_copy() {
+    std::string piece;
+    for (;;) {
+        const auto got = session_->get_copy(piece);
+        if (got == pq::Session::CopyData::end) co_return;
+        if (got == pq::Session::CopyData::row) continue;
+        co_await io::wait_readable(session_->socket());
+        consume();
+    }
+}
+
+// One turn.
+
+Coro<Rows> PqLink::run_once(const std::string& sql, const Params& params, Format results) {
+    return turn<Rows>([this, &sql, &params, results] { return execute_once(sql, params, results); }, sql);
+}
+
+Coro<Rows> PqLink::execute_once(const std::string& sql, const Params& params, Format results) {
+    session_->send_query(sql, params, results);
+    start();
+    return answer(sql);
+}
+
+}  // namespace coaio::db::detail

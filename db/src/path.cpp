@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#include "path.hpp"
+
+#include <utility>
+
+namespace coaio::db::detail {
+namespace {
+
+PqLink& over_libpq(Link& link) {
+    PqLink* const found = link.libpq();
+    if (found == nullptr) throw UsageError("this connection cannot do that");
+    return *found;
+}
+
+}  // namespace
+
+Coro<> Path::open(std::shared_ptr<Path> self) {
+    if (self->pool_ && !self->lease_) self->lease_ = co_await self->pool_->acquire();
+    (void)self->link();
+}
+
+PqLink& Path::link() const {
+    if (use_) return over_libpq(use_->link(scope_));
+    if (!lease_) throw UsageError("it has ended");
+    return over_libpq(lease_.link());
+}
+
+PqLink* Path::raw() const noexcept {
+    if (use_) return use_->raw().libpq();
+    return lease_ ? lease_.link().libpq() : nullptr;
+}
+
+void Path::close() noexcept { lease_.give_back(); }
+
+}  // namespace coaio::db::detail
