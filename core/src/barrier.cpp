@@ -35,7 +35,7 @@ private:
 
 Barrier::Barrier(std::ptrdiff_t parties) : parties_(static_cast<std::size_t>(parties)) {
     if (parties < 1) throw ValueError("a barrier needs at least 1 party, not " + std::to_string(parties));
-    changed_.name_ = "barrier";
+    changed_.barrier_ = this;
 }
 
 Coro<std::size_t> Barrier::wait() {

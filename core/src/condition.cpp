@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/condition.hpp>
 
+#include <coaio/core/activity.hpp>
+#include <coaio/core/barrier.hpp>
 #include <coaio/core/error.hpp>
 
 #include <exception>
@@ -54,5 +56,23 @@ void Condition::notify_all() {
 void Condition::wake(std::size_t n) noexcept {
     for (; n > 0 && !waiters_.empty(); --n) waiters_.wake_front();
 }
+
+namespace detail {
+
+WaitInfo ConditionAwaiter::describe() const {
+    if (!linked()) return {.what = "condition"};
+    if (const Barrier* const barrier = condition_->barrier_; barrier != nullptr) {
+        WaitInfo info{.what = "barrier (" + std::to_string(barrier->n_waiting()) + " of " +
+                              std::to_string(barrier->parties()) + " have come)"};
+        info.fact("come", barrier->n_waiting()).fact("parties", barrier->parties());
+        return info;
+    }
+    const std::size_t waiting = condition_->waiters_.count();
+    WaitInfo info{.what = "condition (" + std::to_string(waiting) + " waiting)"};
+    info.fact("waiting", waiting);
+    return info;
+}
+
+}  // namespace detail
 
 }  // namespace coaio

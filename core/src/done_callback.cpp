@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/detail/done_callback.hpp>
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/detail/future_awaiter.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/error.hpp>
@@ -68,6 +69,15 @@ void FutureWait::throw_outcome() {
     future_->throw_unless_finished();
 }
 
-WaitInfo FutureWait::describe() const { return {.what = "future", .future = future_.get()}; }
+WaitInfo FutureWait::describe() const {
+    WaitInfo info{.what = future_->subject(), .future = future_.get()};
+    switch (future_->kind()) {
+    case FutureKind::task: info.what = static_cast<const TaskBase&>(*future_).name(); break;
+    case FutureKind::gather: info.what = "gather"; break;
+    case FutureKind::shield: info.what = "shield"; break;
+    case FutureKind::future: break;
+    }
+    return info;
+}
 
 }  // namespace coaio::detail

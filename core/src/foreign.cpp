@@ -3,6 +3,8 @@
 
 #include "loop_impl.hpp"
 
+#include <coaio/core/activity.hpp>
+
 #include <atomic>
 #include <exception>
 #include <memory>
@@ -112,5 +114,7 @@ ForeignWaker::~ForeignWaker() {
     }
     if (own(handle_).promise().state.exchange(WakerPromise::orphaned) == WakerPromise::finished) own(handle_).destroy();
 }
+
+WaitInfo ForeignWait::describe() const { return {.what = "an awaiter of another library"}; }
 
 }  // namespace coaio::detail

@@ -2,7 +2,9 @@
 #include <coaio/core/io.hpp>
 
 #include "loop_impl.hpp"
+#include "peer.hpp"
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/detail/sockets.hpp>
 #include <coaio/core/loop.hpp>
@@ -57,7 +59,9 @@ bool ReadinessWait::cancel(CancelMessage message) noexcept {
 
 WaitInfo ReadinessWait::describe() const {
     const char* const ways = wanted_.readable ? (wanted_.writable ? "readable or writable" : "readable") : "writable";
-    return {.what = std::string(ways) + " descriptor " + std::to_string(fd_)};
+    WaitInfo info{.what = std::string(ways) + " descriptor"};
+    coaio::detail::add_peer(info, fd_);
+    return info;
 }
 
 }  // namespace detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/lock.hpp>
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/error.hpp>
 
@@ -61,10 +62,17 @@ bool LockWait::cancel(CancelMessage message) noexcept {
 
 WaitInfo LockWait::describe() const {
     if (!linked() || !lock_->locked_) return {.what = "lock"};
-    for (const TaskBase* each = task()->core().tasks; each != nullptr; each = each->next_task()) {
-        if (each->id() == lock_->holder_) return {.what = "lock held by " + each->name()};
+    const LoopCore& core = task()->core();
+    WaitInfo info{.what = "lock held by Task-" + std::to_string(lock_->holder_) + ", which has ended"};
+    for (const TaskBase* each = core.tasks; each != nullptr; each = each->next_task()) {
+        if (each->id() != lock_->holder_) continue;
+        const double age = static_cast<double>(core.now - each->created()) / 1e9;
+        info.what = "lock held by " + each->name();
+        info.fact("holder_name", each->name()).fact("holder_age", age);
+        break;
     }
-    return {.what = "lock held by Task-" + std::to_string(lock_->holder_) + ", which has ended"};
+    info.fact("holder", lock_->holder_).fact("waiting", lock_->live_);
+    return info;
 }
 
 }  // namespace detail

@@ -113,10 +113,12 @@ void Loop::Impl::run() {
     struct Reset {
         Impl& impl;
         ~Reset() {
+            if (!impl.debug) impl.longest_step = std::max(impl.longest_step, impl.read_clock() - impl.now);
             impl.running = false;
             impl.stopping = false;
         }
     } const reset{*this};
+    now = read_clock();  // what the thread did before the run is no step
     do {
         turn();
         if (escaping != nullptr) [[unlikely]]
@@ -132,7 +134,7 @@ void Loop::Impl::turn() {
         take_posted();
     if (ready.empty() || stopping || steps_since_poll >= steps_between_polls || virtual_time) [[unlikely]] {
         const std::int64_t before = read_clock();
-        longest_step = std::max(longest_step, before - now);
+        if (!debug) longest_step = std::max(longest_step, before - now);
         now = before;
         wait_for_work();
         steps_since_poll = 0;
@@ -332,7 +334,8 @@ LoopStats Loop::stats() const noexcept {
     stats.ready = impl_->ready.size();
     stats.timers = impl_->timers.size();
     stats.tasks = impl_->task_count;
-    stats.longest_step = Duration(impl_->longest_step);
+    const std::int64_t since_look = impl_->running ? impl_->read_clock() - impl_->now : 0;
+    stats.longest_step = Duration(std::max(impl_->longest_step, since_look));
     stats.frame_pool_bytes = detail::frame_pool_bytes();
     return stats;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "loop_registry.hpp"
 
+#include "dump_walk.hpp"
+
 #include <coaio/core/detail/thread_state.hpp>
-#include <coaio/core/dump.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 
@@ -11,6 +12,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,44 +42,67 @@ void unregister_loop(Loop& loop) noexcept {
     std::erase(registry().loops, &loop);
 }
 
-std::string dump_every_loop() {
-    struct Answer {
-        std::string text;
-        std::future<std::string> pending;
-    };
+namespace {
+
+// What one loop answers, and what stands in its place if it does not.
+struct Answer {
+    std::string text;
+    std::future<std::string> pending;
+};
+
+std::string instead(DumpFormat format, const char* member, const char* line) {
+    return format == DumpFormat::json ? "\"" + std::string(member) + "\":true" : "(" + std::string(line) + ")\n";
+}
+
+Answer ask(Loop& loop, DumpOptions options) {
+    Answer answer;
+    if (thread_state.core == &loop.core()) {
+        answer.text = dump_loop(loop.core(), options);
+        return answer;
+    }
+    const auto promise = std::make_shared<std::promise<std::string>>();
+    answer.pending = promise->get_future();
+    try {
+        loop.call_soon_threadsafe([promise, options] {
+            try {
+                promise->set_value(dump_loop(*thread_state.core, options));
+            } catch (...) {
+                promise->set_exception(std::current_exception());
+            }
+        });
+    } catch (const RuntimeError&) {
+        promise->set_value(instead(options.format, "closed", "closed"));
+    }
+    return answer;
+}
+
+}  // namespace
+
+std::string dump_every_loop(DumpOptions options) {
     std::vector<Answer> answers;
     {
         // Held while asking: a loop cannot go away meanwhile.
         const std::lock_guard lock(registry().mutex);
-        for (Loop* const loop : registry().loops) {
-            Answer& answer = answers.emplace_back();
-            if (thread_state.core == &loop->core()) {
-                answer.text = dump_tasks();
-                continue;
-            }
-            const auto promise = std::make_shared<std::promise<std::string>>();
-            answer.pending = promise->get_future();
-            try {
-                loop->call_soon_threadsafe([promise] { promise->set_value(dump_tasks()); });
-            } catch (const RuntimeError&) {
-                promise->set_value("(closed)\n");
-            }
-        }
+        for (Loop* const loop : registry().loops) answers.push_back(ask(*loop, options));
     }
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);  // lint-ok: clock threads
-    std::string text;
+    const bool json = options.format == DumpFormat::json;
+    std::string text = json ? "{\"loops\":[" : "";
     std::size_t number = 0;
     for (Answer& answer : answers) {
-        text += "loop " + std::to_string(++number) + "\n";
-        if (!answer.pending.valid()) {
-            text += answer.text;
-        } else if (answer.pending.wait_until(deadline) == std::future_status::ready) {
-            text += answer.pending.get();
+        if (answer.pending.valid()) {
+            answer.text = answer.pending.wait_until(deadline) == std::future_status::ready
+                              ? answer.pending.get()
+                              : instead(options.format, "busy", "busy: it did not answer within a second");
+        }
+        ++number;
+        if (json) {
+            text += (number == 1 ? "{\"number\":" : ",{\"number\":") + std::to_string(number) + "," + answer.text + "}";
         } else {
-            text += "(busy: it did not answer within a second)\n";
+            text += "loop " + std::to_string(number) + "\n" + answer.text;
         }
     }
-    return text;
+    return json ? text + "]}" : text;
 }
 
 }  // namespace coaio::detail

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/detail/port.hpp>
 
+#include "peer.hpp"
+
+#include <coaio/core/activity.hpp>
 #include <coaio/core/error.hpp>
 
 #include <utility>
@@ -67,9 +70,13 @@ bool IoWait::cancel(CancelMessage message) noexcept {
     return true;
 }
 
+const char* IoWait::verb() const noexcept { return side_ == &side_->port_->in ? "input from" : "output to"; }
+
 WaitInfo IoWait::describe() const {
     if (side_ == nullptr) return {.what = "a descriptor that was closed"};
-    return {.what = (side_ == &port().in ? "input from " : "output to ") + port().describe()};
+    WaitInfo info{.what = std::string(verb()) + " " + port().describe()};
+    add_peer(info, port());
+    return info;
 }
 
 void IoWait::throw_busy() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/queue.hpp>
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/error.hpp>
 
@@ -96,9 +97,34 @@ void PutWait::take_over() {
     --queue_->reserved_;
 }
 
+namespace {
+
+WaitInfo describe_side(const char* side, std::size_t items, std::size_t waiting, const char* what_for) {
+    WaitInfo info{.what = "queue (" + std::string(side) + ", " + std::to_string(waiting) + " waiting for " + what_for};
+    info.what += ")";
+    info.fact("size", items).fact("waiting", waiting);
+    return info;
+}
+
+}  // namespace
+
+WaitInfo GetWait::describe() const {
+    if (!linked()) return {.what = "queue"};
+    return describe_side("empty", queue_->size_, queue_->getters_.count(), "an item");
+}
+
+WaitInfo PutWait::describe() const {
+    if (!linked()) return {.what = "queue"};
+    WaitInfo info = describe_side("full", queue_->size_, queue_->putters_.count(), "a place");
+    info.fact("maxsize", queue_->maxsize_);
+    return info;
+}
+
 WaitInfo JoinAwaiter::describe() const {
     if (!linked()) return {.what = "queue"};
-    return {.what = "queue (" + std::to_string(queue_->unfinished_) + " items unfinished)"};
+    WaitInfo info{.what = "queue (" + std::to_string(queue_->unfinished_) + " items unfinished)"};
+    info.fact("unfinished", queue_->unfinished_).fact("size", queue_->size_);
+    return info;
 }
 
 }  // namespace coaio::detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/semaphore.hpp>
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/error.hpp>
 
 #include <string>
@@ -39,7 +40,11 @@ void SemaphoreWait::take_over() {
 
 WaitInfo SemaphoreWait::describe() const {
     if (!linked()) return {.what = "semaphore"};
-    return {.what = "semaphore (" + std::to_string(semaphore_->value_) + " units free)"};
+    const std::size_t waiting = semaphore_->waiting_.count();
+    WaitInfo info{.what = "semaphore (" + std::to_string(semaphore_->value_) + " units free, " +
+                          std::to_string(waiting) + " waiting)"};
+    info.fact("free", semaphore_->value_).fact("waiting", waiting);
+    return info;
 }
 
 }  // namespace detail

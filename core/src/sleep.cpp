@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/sleep.hpp>
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/loop.hpp>
 

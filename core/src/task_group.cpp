@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/task_group.hpp>
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <unordered_map>
 
 namespace coaio {
 
 // Shared with the done callbacks of the tasks, which may run once more after the group is gone.
-struct TaskGroup::State {
+struct TaskGroup::State final : Activity {
     std::unordered_map<const detail::TaskBase*, AnyTask> tasks;
     std::vector<std::exception_ptr> errors;
     std::exception_ptr base_error;
@@ -23,13 +25,32 @@ struct TaskGroup::State {
     bool parent_cancel_requested = false;
     bool left = false;
 
-    void abort() {
-        aborting = true;
+    [[nodiscard]] std::vector<AnyTask> in_order() const {
         std::vector<AnyTask> all;
         all.reserve(tasks.size());
         for (const auto& [state, task] : tasks) all.push_back(task);
         std::sort(all.begin(), all.end());
-        for (const AnyTask& task : all) task.cancel();
+        return all;
+    }
+
+    void abort() {
+        aborting = true;
+        for (const AnyTask& task : in_order()) task.cancel();
+    }
+
+    [[nodiscard]] WaitInfo describe() const override {
+        const char* const how = aborting ? ", shutting down" : "";
+        WaitInfo info{.what = "task group (" + std::to_string(tasks.size()) + " tasks" + how + ")"};
+        info.fact("tasks", tasks.size()).fact("failed", errors.size());
+        if (completed) info.future = completed->state().get();
+        return info;
+    }
+    void visit_children(void (*visit)(void*, const detail::FutureBase&), void* closure) const override {
+        for (const AnyTask& task : in_order()) visit(closure, *task.state());
+    }
+    void end() noexcept {
+        left = true;
+        finish();
     }
 
     void cancel_parent() {
@@ -64,7 +85,7 @@ TaskGroup::TaskGroup() : state_(std::make_shared<State>()) {
     state_->level = &state_->parent->level();
 }
 
-TaskGroup::~TaskGroup() { state_->left = true; }
+TaskGroup::~TaskGroup() { state_->end(); }
 
 void TaskGroup::require_open() const {
     if (state_->left || (state_->exiting && state_->tasks.empty())) {

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/wait.hpp>
 
+#include <coaio/core/activity.hpp>
+#include <coaio/core/as_completed.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
 
+#include <algorithm>
 #include <memory>
+#include <string>
 
 namespace coaio::detail {
 
@@ -49,6 +53,40 @@ private:
     std::optional<TimerHandle> timer_;
 };
 
+const char* name_of(ReturnWhen when) {
+    switch (when) {
+    case ReturnWhen::first_completed: return "first completed";
+    case ReturnWhen::first_exception: return "first exception";
+    case ReturnWhen::all_completed: break;
+    }
+    return "all completed";
+}
+
+WaitInfo describe_wait(const std::string& what, std::size_t pending, std::size_t total, const FutureBase& waiter) {
+    const std::string how_many = std::to_string(pending) + " of " + std::to_string(total);
+    WaitInfo info{.what = what + how_many + " pending)", .future = &waiter};
+    info.fact("pending", pending).fact("total", total);
+    return info;
+}
+
+class WaitActivity final : public Activity {
+public:
+    WaitActivity(const std::vector<Ref<FutureBase>>& futures, const Waiting& waiting) noexcept
+        : futures_(futures), waiting_(waiting) {}
+
+    [[nodiscard]] WaitInfo describe() const override {
+        return describe_wait(std::string("wait (") + name_of(waiting_.when) + ", ", waiting_.left, futures_.size(),
+                             *waiting_.waiter.state());
+    }
+    void visit_children(void (*visit)(void*, const FutureBase&), void* closure) const override {
+        for (const auto& each : futures_) visit(closure, *each);
+    }
+
+private:
+    const std::vector<Ref<FutureBase>>& futures_;
+    const Waiting& waiting_;
+};
+
 bool satisfied(const std::vector<Ref<FutureBase>>& futures, ReturnWhen when) {
     std::size_t done = 0;
     bool failed = false;
@@ -84,7 +122,19 @@ Coro<> wait_until(std::vector<Ref<FutureBase>> futures, ReturnWhen when, std::op
             if (!waiting->waiter.done()) waiting->waiter.set_result();
         }));
     }
+    const WaitActivity activity(futures, *waiting);
     co_await waiting->waiter;
+}
+
+WaitInfo CompletedActivity::describe() const {
+    const auto pending = static_cast<std::size_t>(std::ranges::count_if(futures_, [](auto* each) { return each; }));
+    return describe_wait("as_completed (", pending, futures_.size(), waiter_);
+}
+
+void CompletedActivity::visit_children(void (*visit)(void*, const FutureBase&), void* closure) const {
+    for (const FutureBase* const each : futures_) {
+        if (each != nullptr) visit(closure, *each);
+    }
 }
 
 }  // namespace coaio::detail

@@ -15,6 +15,12 @@ bool Waiter::cancel(CancelMessage message) noexcept {
     return true;
 }
 
+std::size_t WaitList::count(std::size_t limit) const noexcept {
+    std::size_t found = 0;
+    for (const WaitLink* each = ends_.next; each != &ends_ && found < limit; each = each->next) ++found;
+    return found;
+}
+
 void WaitList::orphan() noexcept {
     while (!empty()) {
         Waiter& waiter = pop_front();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "pool_state.hpp"
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/timeout.hpp>
 
@@ -60,8 +61,13 @@ Slot* AcquireWait::await_resume() {
 }
 
 WaitInfo AcquireWait::describe() const {
-    return {.what = "connection of the pool (" + std::to_string(pool_->slots_.size()) + " of " +
-                    std::to_string(pool_->values_.max_size) + ")"};
+    const PoolStats stats = pool_->statistics();
+    WaitInfo info{.what = "a connection of the pool (" + std::to_string(stats.in_use) + " in use, " +
+                          std::to_string(stats.size) + " of at most " + std::to_string(pool_->values_.max_size) +
+                          " open, " + std::to_string(stats.waiting) + " waiting)"};
+    info.fact("in_use", stats.in_use).fact("size", stats.size).fact("max_size", pool_->values_.max_size);
+    info.fact("waiting", stats.waiting);
+    return info;
 }
 
 PoolState::PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout)

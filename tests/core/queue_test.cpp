@@ -231,7 +231,7 @@ TEST_CASE("An item is nobody's until a getter resumes: get_nowait may take it, a
         CHECK(queue.get_nowait() == 1);
         co_await turns(2);
         CHECK(log.empty());
-        CHECK_THAT(coaio::dump_tasks(), contains("waits for queue (empty)"));
+        CHECK_THAT(coaio::dump_tasks(), contains("waits for queue (empty, 2 waiting for an item)"));
         queue.put_nowait(2);
         queue.put_nowait(3);
         co_await b;

@@ -3,6 +3,7 @@
 
 /// All of coaio's core. It only includes; the headers are the reference.
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/as_completed.hpp>
 #include <coaio/core/barrier.hpp>
 #include <coaio/core/condition.hpp>

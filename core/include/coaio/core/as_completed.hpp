@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/ensure_future.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
@@ -17,6 +18,23 @@
 #include <vector>
 
 namespace coaio {
+
+namespace detail {
+
+/// A task that waits for the next of several futures; null for those that are done.
+class CompletedActivity final : public Activity {
+public:
+    CompletedActivity(const std::vector<const FutureBase*>& futures, const FutureBase& waiter) noexcept
+        : futures_(futures), waiter_(waiter) {}
+    [[nodiscard]] WaitInfo describe() const override;
+    void visit_children(void (*visit)(void*, const FutureBase&), void* closure) const override;
+
+private:
+    const std::vector<const FutureBase*>& futures_;
+    const FutureBase& waiter_;
+};
+
+}  // namespace detail
 
 /// The handles of a set of awaitables, in the order in which they are done; made by `as_completed`.
 ///
@@ -67,8 +85,10 @@ public:
         state_->left = handles.size();
         const std::weak_ptr<State> weak = state_;
         for (const H& each : handles) {
-            each.add_done_callback([weak](const H& done) {
-                if (const auto state = weak.lock()) state->arrived(done);
+            // Each stays at least until its callback has run.
+            state_->pending.push_back(each.state().get());
+            each.add_done_callback([weak, place = state_->pending.size() - 1](const H& done) {
+                if (const auto state = weak.lock()) state->arrived(done, place);
             });
         }
         if (timeout) {
@@ -87,7 +107,8 @@ private:
             if (timer) timer->cancel();
         }
 
-        void arrived(const H& handle) {
+        void arrived(const H& handle, std::size_t place) {
+            pending[place] = nullptr;
             if (expired) return;
             finished.push_back(handle);
             if (--left == 0 && timer) timer->cancel();
@@ -115,6 +136,7 @@ private:
 
         std::deque<H> finished;
         std::deque<Future<>> waiters;
+        std::vector<const detail::FutureBase*> pending;  // for dumps
         std::optional<TimerHandle> timer;
         std::size_t count = 0;
         std::size_t left = 0;
@@ -137,6 +159,7 @@ private:
                     if (!resumed && waiter.done() && !waiter.cancelled() && !state.finished.empty()) state.wake_one();
                 }
             } pass_on{*state, waiter};
+            const detail::CompletedActivity activity(state->pending, *waiter.state());
             co_await waiter;
             pass_on.resumed = true;
         }

@@ -13,6 +13,8 @@
 
 namespace coaio {
 
+class Barrier;
+
 namespace detail {
 class ConditionAwaiter;
 }
@@ -61,7 +63,7 @@ public:
 
 private:
     friend detail::ConditionAwaiter;
-    friend class Barrier;
+    friend Barrier;
 
     template <class Predicate>
     Coro<std::decay_t<std::invoke_result_t<Predicate&>>> wait_until_true(Predicate predicate) {
@@ -79,7 +81,7 @@ private:
     Lock* lock_;
     detail::WaitList waiters_;
     detail::LoopBinding binding_;
-    const char* name_ = "condition";
+    const Barrier* barrier_ = nullptr;  // whose condition it is
 };
 
 namespace detail {
@@ -100,7 +102,7 @@ public:
         if (state() == WaitState::orphaned) throw_orphaned("condition");
     }
 
-    [[nodiscard]] WaitInfo describe() const override { return {.what = linked() ? condition_->name_ : "condition"}; }
+    [[nodiscard]] WaitInfo describe() const override;
 
 private:
     Condition* condition_;

@@ -70,7 +70,7 @@ public:
         return true;
     }
 
-    [[nodiscard]] WaitInfo describe() const override { return {.what = "event"}; }
+    [[nodiscard]] WaitInfo describe() const override;
 
 private:
     Event* event_;

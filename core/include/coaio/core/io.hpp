@@ -52,6 +52,7 @@ public:
 
 private:
     [[nodiscard]] long attempt() noexcept override { return port().read(buffer_); }
+    [[nodiscard]] const char* verb() const noexcept override { return "read from"; }
     std::span<std::byte> buffer_;
 };
 
@@ -61,6 +62,7 @@ public:
 
 private:
     [[nodiscard]] long attempt() noexcept override { return port().write(buffers_); }
+    [[nodiscard]] const char* verb() const noexcept override { return "write to"; }
     std::span<const Buffer> buffers_;
 };
 
@@ -70,6 +72,7 @@ public:
 
 private:
     [[nodiscard]] long attempt() noexcept override { return port().finish_connect(); }
+    [[nodiscard]] const char* verb() const noexcept override { return "connect of"; }
 };
 
 class AcceptWait;
@@ -175,6 +178,7 @@ public:
 
 private:
     [[nodiscard]] long attempt() noexcept override { return port().accept(accepted_); }
+    [[nodiscard]] const char* verb() const noexcept override { return "accept on"; }
     std::unique_ptr<Port> accepted_;
 };
 

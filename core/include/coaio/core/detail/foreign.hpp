@@ -62,10 +62,20 @@ struct ForeignOperand<A> {
     decltype(operator co_await(std::declval<A>())) awaiter;
 };
 
+/// The half of the bridge that does not know the awaiter's type.
+class ForeignWait : public Suspension {
+public:
+    bool cancel(CancelMessage) noexcept override { return false; }
+    [[nodiscard]] WaitInfo describe() const override;
+
+protected:
+    ~ForeignWait() = default;
+};
+
 /// Bridges an awaiter that knows nothing of tasks. It cannot be told to give up, so a cancellation stays pending until
 /// it resumes, and is thrown then; its result is dropped.
 template <class A>
-class ForeignAwaiter final : public Suspension {
+class ForeignAwaiter final : public ForeignWait {
 public:
     explicit ForeignAwaiter(std::remove_reference_t<A>& operand) : operand_(static_cast<A&&>(operand)) {}
 
@@ -106,9 +116,6 @@ public:
             task_->throw_cancelled();
         return operand_.awaiter.await_resume();
     }
-
-    bool cancel(CancelMessage) noexcept override { return false; }
-    [[nodiscard]] WaitInfo describe() const override { return {.what = "foreign awaiter"}; }
 
 private:
     ForeignOperand<A> operand_;

@@ -87,10 +87,12 @@ public:
             throw_taken();
     }
 
+    /// What it is, in words: `a future, created at main at main.cpp:7`.
+    [[nodiscard]] virtual std::string subject() const;
+
 protected:
     [[noreturn]] static void throw_taken();
     void dispose() noexcept;
-    [[nodiscard]] virtual std::string subject() const;
 
     LoopCore* core_;
     DoneNode* waiters_ = nullptr;
@@ -113,7 +115,6 @@ public:
     /// The loop closes: cancels it if anybody still waits for it.
     void abandon() noexcept;
 
-protected:
     [[nodiscard]] std::string subject() const override;
 
 private:

@@ -10,6 +10,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -23,6 +24,7 @@ class JobFuture : public FutureBase {
 public:
     explicit JobFuture(LoopCore& core) noexcept : FutureBase(core, FutureKind::future) {}
     bool cancel(CancelMessage message) noexcept override;
+    [[nodiscard]] std::string subject() const override { return "a job on another thread"; }
 
 private:
     friend class Job;

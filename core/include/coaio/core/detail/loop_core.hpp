@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/activity_list.hpp>
 #include <coaio/core/detail/generator_list.hpp>
 #include <coaio/core/detail/ready_queue.hpp>
 #include <coaio/core/detail/thread_state.hpp>
@@ -32,6 +33,7 @@ struct LoopCore {
     /// Tells the loops of a process apart, also those that are gone. From 1.
     const std::uint64_t id = next_loop_id();
     GeneratorList generators;
+    ActivityList activities;
     /// How many more I/O operations may end at once before the running step has to give the others a turn.
     std::uint32_t io_budget = 0;
     /// Leaves the run as soon as the turn allows: a KeyboardInterrupt or SystemExit out of a callback or task.

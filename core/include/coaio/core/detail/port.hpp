@@ -158,6 +158,8 @@ protected:
             throw_interrupted();
         return outcome_;
     }
+    /// For dumps: `read from`. Nothing: what the direction says.
+    [[nodiscard]] virtual const char* verb() const noexcept;
     [[nodiscard]] Port& port() const noexcept { return *side_->port_; }
 
 private:

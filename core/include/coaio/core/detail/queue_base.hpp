@@ -88,7 +88,7 @@ public:
     }
 
     void run() noexcept final;
-    [[nodiscard]] WaitInfo describe() const final { return {.what = "queue (empty)"}; }
+    [[nodiscard]] WaitInfo describe() const final;
 
 protected:
     ~GetWait() {
@@ -115,7 +115,7 @@ class PutWait : public Waiter {
 public:
     explicit PutWait(QueueBase& queue) noexcept : queue_(&queue) {}
 
-    [[nodiscard]] WaitInfo describe() const final { return {.what = "queue (full)"}; }
+    [[nodiscard]] WaitInfo describe() const final;
 
 protected:
     ~PutWait() {

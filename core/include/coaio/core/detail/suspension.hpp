@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <coaio/core/time.hpp>
-
-#include <optional>
 #include <string>
 
 namespace coaio {
-
-/// What a suspended task waits for, as a task dump shows it.
-struct WaitInfo {
-    /// In words: `sleep`, `lock held by Task-3`, `readable descriptor 7`.
-    std::string what;
-    /// When the wait ends by itself.
-    std::optional<TimePoint> until = std::nullopt;
-    /// The future waited for, if it is one: identity of a task or gather in the same dump.
-    const void* future = nullptr;
-};
-
-}  // namespace coaio
+struct WaitInfo;
+}
 
 namespace coaio::detail {
 
@@ -33,6 +20,7 @@ public:
     /// Returns false when there is nothing to give up any more: the cancellation is then thrown at the next resume.
     virtual bool cancel(CancelMessage message) noexcept = 0;
 
+    /// What it waits for, for a dump of tasks; see <coaio/core/activity.hpp>.
     [[nodiscard]] virtual WaitInfo describe() const = 0;
 
 protected:

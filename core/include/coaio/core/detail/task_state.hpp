@@ -128,10 +128,11 @@ public:
     /// Runs in this context instead of a copy of its creator's.
     void use_context(const Context& context) noexcept;
 
+    [[nodiscard]] std::string subject() const override;
+
 protected:
     /// Moves the value out of the finished root coroutine.
     virtual void collect() = 0;
-    [[nodiscard]] std::string subject() const override;
 
     PromiseBase* root_;
 

@@ -2,24 +2,13 @@
 #pragma once
 
 #include <coaio/core/detail/awaitable.hpp>
+#include <coaio/core/detail/wait_link.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
 namespace coaio::detail {
-
-/// A place in a circular list of those who wait.
-struct WaitLink {
-    WaitLink* next = nullptr;
-    WaitLink* prev = nullptr;
-
-    [[nodiscard]] bool linked() const noexcept { return next != nullptr; }
-    void unlink() noexcept {
-        prev->next = next;
-        next->prev = prev;
-        next = prev = nullptr;
-    }
-};
 
 enum class WaitState : std::uint8_t {
     waiting,
@@ -60,8 +49,10 @@ public:
 
     [[nodiscard]] bool empty() const noexcept { return ends_.next == &ends_; }
     [[nodiscard]] Waiter& front() const noexcept { return static_cast<Waiter&>(*ends_.next); }
-    void push_back(Waiter& waiter) noexcept { insert(waiter, *ends_.prev); }
-    void push_front(Waiter& waiter) noexcept { insert(waiter, ends_); }
+    /// For dumps: how many wait, of whom at most `limit` are counted.
+    [[nodiscard]] std::size_t count(std::size_t limit = 1000) const noexcept;
+    void push_back(Waiter& waiter) noexcept { waiter.insert_after(*ends_.prev); }
+    void push_front(Waiter& waiter) noexcept { waiter.insert_after(ends_); }
     Waiter& pop_front() noexcept {
         Waiter& waiter = front();
         waiter.unlink();
@@ -79,12 +70,6 @@ public:
     }
 
 private:
-    static void insert(Waiter& waiter, WaitLink& after) noexcept {
-        waiter.prev = &after;
-        waiter.next = after.next;
-        after.next->prev = &waiter;
-        after.next = &waiter;
-    }
     void orphan() noexcept;
 
     WaitLink ends_;
