@@ -15,11 +15,12 @@ void ContextNode::release() noexcept {
     }
 }
 
-const void* ContextNode::find(const void* key) const noexcept {
+const std::shared_ptr<const void>& ContextNode::find_shared(const void* key) const noexcept {
+    static const std::shared_ptr<const void> unbound;
     for (const ContextNode* node = this; node != nullptr; node = node->next_) {
-        if (node->key_ == key) return node->value_.get();
+        if (node->key_ == key) return node->value_;
     }
-    return nullptr;
+    return unbound;
 }
 
 ContextNode* ContextNode::copy() const {
@@ -76,15 +77,22 @@ void TaskBase::use_context(const Context& context) noexcept {
     context_->add_ref();
 }
 
-void bind_context(const void* key, std::shared_ptr<const void> value) {
+std::shared_ptr<const void> bind_context(const void* key, std::shared_ptr<const void> value) {
     if (thread_state.task == nullptr) throw RuntimeError("a context variable can be set only inside a task");
     ContextNode*& context = thread_state.task->context();
+    auto before = context != nullptr ? context->find_shared(key) : nullptr;
     if (context != nullptr && context->shared()) {
         context->insert(key, std::move(value));
-        return;
+        return before;
     }
     ContextNode* const outdated = std::exchange(context, ContextNode::bind(context, key, std::move(value)));
     if (outdated != nullptr) outdated->release();
+    return before;
+}
+
+void require_token(const void* of, const void* variable) {
+    if (of == nullptr) throw RuntimeError("this token of a context variable has been used already");
+    if (of != variable) throw ValueError("this token belongs to another context variable");
 }
 
 }  // namespace coaio::detail

@@ -129,7 +129,6 @@ void Loop::Impl::run() {
 void Loop::Impl::turn() {
     if (on_turn) [[unlikely]]
         on_turn(turns);
-    ++turns;
     if (mailbox->filled()) [[unlikely]]
         take_posted();
     if (ready.empty() || stopping || steps_since_poll >= steps_between_polls || virtual_time) [[unlikely]] {
@@ -143,8 +142,18 @@ void Loop::Impl::turn() {
         collect_due();
     }
     if (shuffle) shuffle_ready();
-    steps_since_poll += ready.size();
-    for (auto left = ready.size(); left > 0 && escaping == nullptr; --left) {
+    // While there is work at hand and nobody outside calls, the turns after this one need nothing of the above.
+    do {
+        ++turns;
+        run_ready();
+    } while (!ready.empty() && !stopping && escaping == nullptr && steps_since_poll < steps_between_polls &&
+             !virtual_time && !mailbox->filled());
+}
+
+void Loop::Impl::run_ready() {
+    auto left = ready.size();
+    steps_since_poll += left;
+    for (; left > 0 && escaping == nullptr; --left) {
         const detail::Entry entry = ready.pop();
         if (entry) [[likely]]  // not taken out while it was queued
             run_entry(entry);

@@ -58,6 +58,7 @@ struct Loop::Impl : detail::LoopCore {
     [[nodiscard]] std::int64_t read_clock() const noexcept;
     void run();
     void turn();
+    void run_ready();
     void wait_for_work();
     void take_posted();
     void drop_inside();

@@ -129,6 +129,10 @@ const std::error_category& resolver_category() noexcept {
     return category;
 }
 
+Coro<std::vector<ResolvedAddress>> Loop::getaddrinfo(std::string host, std::uint16_t port, ResolveOptions options) {
+    return getaddrinfo(std::move(host), std::to_string(port), options);
+}
+
 Coro<std::vector<ResolvedAddress>> Loop::getaddrinfo(std::string host, std::string service, ResolveOptions options) {
     if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos) {
         throw ValueError("a host or service name cannot hold a zero byte");

@@ -154,14 +154,26 @@ Coro<> run_server(Listener& listener, std::shared_ptr<Serving> serving) {
     std::rethrow_exception(end);
 }
 
-}  // namespace
+Coro<> run_own_server(Listener listener, std::shared_ptr<Serving> serving) {
+    co_await run_server(listener, std::move(serving));
+}
 
-Coro<> serve(Listener& listener, Handler handler, ServeOptions options) {
+std::shared_ptr<Serving> make_serving(Handler handler, const ServeOptions& options) {
     auto serving = std::make_shared<Serving>();
     serving->handler = std::move(handler);
     if (options.tls != nullptr) serving->tls = *options.tls;
     serving->options = options;
-    return run_server(listener, std::move(serving));
+    return serving;
+}
+
+}  // namespace
+
+Coro<> serve(Listener& listener, Handler handler, ServeOptions options) {
+    return run_server(listener, make_serving(std::move(handler), options));
+}
+
+Coro<> serve(Listener&& listener, Handler handler, ServeOptions options) {
+    return run_own_server(std::move(listener), make_serving(std::move(handler), options));
 }
 
 }  // namespace coaio::net::detail

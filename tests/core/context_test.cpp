@@ -84,3 +84,21 @@ TEST_CASE("a variable that is set again and again takes the place of one, in a t
     };
     coaio::testing::run(main(set_often));
 }
+
+TEST_CASE("a token gives a variable back what it was before, once, and to no other variable") {
+    auto main = []() -> Coro<> {
+        coaio::ContextVar<int>::Token first = count.set(1);
+        coaio::ContextVar<int>::Token second = count.set(2);
+        count.reset(second);
+        REQUIRE(count.get() == 1);
+        REQUIRE_THROWS_AS(count.reset(second), coaio::RuntimeError);
+        const coaio::ContextVar<int> other("other");
+        REQUIRE(std::string(other.name()) == "other");
+        REQUIRE_THROWS_AS(other.reset(first), coaio::ValueError);
+        count.reset(first);
+        REQUIRE(count.get() == std::nullopt);
+        REQUIRE(count.get_or(7) == 7);
+        co_return;
+    };
+    coaio::testing::run(main());
+}

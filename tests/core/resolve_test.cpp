@@ -30,6 +30,13 @@ TEST_CASE("a numeric address needs no resolver", "[threads]") {
     CHECK(answers[0].port == 0);
 }
 
+TEST_CASE("a port may be given as a number") {
+    coaio::Loop loop;
+    const auto answers = loop.run_until_complete(loop.getaddrinfo("127.0.0.1", 8080));
+    REQUIRE(answers.size() == 1);
+    CHECK(answers[0].port == 8080);
+}
+
 TEST_CASE("a name is looked up on a thread, each answer once", "[threads]") {
     coaio::Loop loop;
     const auto answers = loop.run_until_complete(loop.getaddrinfo("localhost", "80"));

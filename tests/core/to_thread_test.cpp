@@ -59,6 +59,8 @@ TEST_CASE("EXE-01: a function runs on another thread and its result comes back t
         int called = 0;
         co_await coaio::to_thread([](int* count) { ++*count; }, &called);
         CHECK(called == 1);
+        const int seven = co_await coaio::get_running_loop().run_in_executor(nullptr, [] { return 7; });
+        CHECK(seven == 7);
     });
 }
 

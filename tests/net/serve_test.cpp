@@ -175,6 +175,29 @@ TEST_CASE("a handler that goes on beyond the grace is cancelled") {
     }());
 }
 
+TEST_CASE("a server may own its listener, and closes it when it ends") {
+    coaio::Loop loop;
+    loop.run_until_complete([]() -> Coro<> {
+        auto listener = co_await coaio::net::listen("127.0.0.1", 0);
+        const coaio::net::Address address = listener.address();
+        auto server = coaio::create_task(coaio::net::serve(std::move(listener), echo));
+        Stream client = co_await coaio::net::connect(address);
+        co_await client.write("a\n");
+        const std::string answer = co_await client.read_until("\n");
+        CHECK(answer == "a\n");
+        server.cancel();
+        const bool cancelled = co_await ends_cancelled(server);
+        CHECK(cancelled);
+        bool refused = false;
+        try {
+            co_await coaio::net::connect(address);
+        } catch (const coaio::IoError&) {
+            refused = true;
+        }
+        CHECK(refused);
+    }());
+}
+
 TEST_CASE("no more connections are served at once than allowed") {
     coaio::Loop loop;
     loop.run_until_complete([]() -> Coro<> {

@@ -27,6 +27,7 @@
 #include <coaio/core/queue.hpp>
 #include <coaio/core/resolve.hpp>
 #include <coaio/core/run.hpp>
+#include <coaio/core/scope.hpp>
 #include <coaio/core/semaphore.hpp>
 #include <coaio/core/shield.hpp>
 #include <coaio/core/sleep.hpp>

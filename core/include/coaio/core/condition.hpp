@@ -21,10 +21,13 @@ class ConditionAwaiter;
 
 /// A lock together with a bell: holders of the lock wait until another holder says that something has changed.
 ///
-/// `wait` gives the lock up, sleeps until it is notified, and returns with the lock held again. Wake-ups may be
-/// spurious, as one that fails after it was notified notifies another: check again, or use `wait_for`.
+/// `wait` gives the lock up, sleeps until it is notified, and returns with the lock held again. A waiter that is
+/// cancelled after its notification passes it on, so a wake-up may find nothing: check again, or use `wait_for`.
 ///
-/// Errors: `RuntimeError` from `wait` and `notify` when the lock is not held, and from a wait on another loop than the
+/// `notify` needs the lock, and a lock needs `co_await`, so neither stands in a destructor: where guards are to give
+/// something back, a `Semaphore` does without waiting.
+///
+/// Errors: `RuntimeError` from `wait` and `notify` when nobody holds the lock, and from a wait on another loop than the
 /// one that waited first.
 /// Cancellation: `wait` takes the lock again before it throws, however often it is cancelled meanwhile; of several
 /// requests the latest is thrown. A notification is never lost.
@@ -50,7 +53,8 @@ public:
     /// Waits until it is notified. Gives true, as asyncio's does.
     Coro<bool> wait();
 
-    /// Waits until `predicate()` holds, and gives its value. It is called with the lock held, and once before any wait.
+    /// Waits until `predicate()`, a plain function, holds, and gives its value. It is called with the lock held, and once
+    /// before any wait.
     template <class Predicate>
     [[nodiscard]] auto wait_for(Predicate&& predicate) {
         COAIO_CHECK_BODY(Predicate);

@@ -10,15 +10,17 @@
 namespace coaio {
 
 /// A variable whose value belongs to the running task: a new task starts with a copy of its creator's values, and what
-/// it sets stays its own. Give it static storage, as its address is its identity.
+/// it sets stays its own. Give it static storage, as its address is its identity; its name is for people.
 ///
-///     coaio::ContextVar<std::string> request_id;
+///     coaio::ContextVar<std::string> request_id("request_id");
 ///     request_id.set("a1");
 ///     auto id = request_id.get_or("none");
 template <class T>
 class ContextVar {
 public:
     constexpr ContextVar() noexcept = default;
+    /// `name` is not copied.
+    explicit constexpr ContextVar(const char* name) noexcept : name_(name) {}
     ContextVar(const ContextVar&) = delete;
     ContextVar& operator=(const ContextVar&) = delete;
 
@@ -31,8 +33,31 @@ public:
         if (const T* value = find()) return *value;
         return fallback;
     }
+
+    /// Remembers what the variable was before a `set`. Belongs to the task that set it.
+    class Token {
+    private:
+        friend ContextVar;
+        Token(const ContextVar& variable, std::shared_ptr<const void> before) noexcept
+            : variable_(&variable), before_(std::move(before)) {}
+
+        const ContextVar* variable_;
+        std::shared_ptr<const void> before_;  // null: it had no value
+    };
+
     /// Throws `RuntimeError` outside a task.
-    void set(T value) const { detail::bind_context(this, std::make_shared<const T>(std::move(value))); }
+    Token set(T value) const {
+        return Token(*this, detail::bind_context(this, std::make_shared<const T>(std::move(value))));
+    }
+    /// Gives it back the value that it had before the `set` that gave the token, or none.
+    /// Throws `ValueError` for another variable's token, `RuntimeError` for one that was used before or outside a task.
+    void reset(Token& token) const {
+        detail::require_token(token.variable_, this);
+        detail::bind_context(this, token.before_);
+        token.variable_ = nullptr;
+    }
+
+    [[nodiscard]] const char* name() const noexcept { return name_; }
 
 private:
     [[nodiscard]] const T* find() const noexcept {
@@ -40,7 +65,7 @@ private:
         return context != nullptr ? static_cast<const T*>(context->find(this)) : nullptr;
     }
 
-    char identity_ = 0;
+    const char* name_ = "";
 };
 
 /// A set of values of context variables that several tasks use in place: given to `create_task` as an option, what one

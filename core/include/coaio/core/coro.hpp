@@ -17,14 +17,17 @@ namespace coaio {
 /// task give it to `create_task`.
 ///
 /// Cancellation: belongs to the task that runs it; a coroutine that was never started just goes away.
-/// Lifetime: owns its frame: parameters, then locals. One that is destroyed without ever having been awaited is
-/// reported in debug mode, with its name and definition.
+/// Lifetime: owns its frame: parameters, then locals. What a reference parameter means is not owned: what a task is to
+/// keep is taken by value. One that is destroyed without ever having been awaited is reported in debug mode, with its
+/// name and definition.
 ///
 ///     coaio::Coro<int> answer() { co_return 42; }
 ///     int value = co_await answer();
 ///
-/// A lambda that is a coroutine and captures is refused unless it takes a scope (`enable_scope`) first: its captures
-/// would die with the lambda, before the coroutine is done (docs/hazards.md, "Lambdas").
+/// A lambda that is a coroutine and captures is refused unless it takes a scope first, as its captures would die with the
+/// lambda, before the coroutine is done: `create_task`, `task_group`, `timeout`, `finally` and others hand one out and
+/// keep the lambda alive. A scope of your own becomes one by
+/// `template <> inline constexpr bool coaio::enable_scope<Mine> = true;` (docs/hazards.md, "Lambdas").
 template <class T>
 class [[nodiscard("a coaio::Coro does nothing until it is awaited: co_await it, or give it to create_task")]] Coro {
 public:

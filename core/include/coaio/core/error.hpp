@@ -29,7 +29,8 @@ protected:
     BaseException() = default;
 };
 
-/// This task, or the future it awaits, is being cancelled. Clean up and let it pass.
+/// This task, or the future it awaits, is being cancelled. Clean up and let it pass; a `catch` block cannot `co_await`, so
+/// clean-up that awaits goes into `finally` or `masked`.
 class CancelledError : public BaseException {
 public:
     explicit CancelledError(std::optional<std::string> message = std::nullopt);

@@ -31,13 +31,13 @@ private:
 /// A handle: cheap to copy, all copies mean the same future. Any number of tasks can await it, any number of times:
 /// `co_await future` gives `const T&`, `co_await std::move(future)` moves the value out.
 ///
-/// Errors: what was set by `set_exception`; `CancelledError` after `cancel()`. A failure that nobody ever looked at is
-/// reported to the loop's exception handler when the last handle goes.
+/// Errors: what was set by `set_exception`; `CancelledError` after `cancel()`. A failure that nobody ever looked at, by
+/// awaiting it or by `result()` or `exception()`, is reported to the loop's exception handler when the last handle goes.
 /// Cancellation: cancelling a task that awaits a future cancels the future; `shield` prevents that.
 /// Lifetime: belongs to the loop that ran when it was made, and to that loop's thread.
 ///
 ///     coaio::Future<int> answer;
-///     loop.call_later(1s, [answer]() mutable { answer.set_result(42); });
+///     loop.call_later(1s, [answer] { answer.set_result(42); });
 ///     std::cout << co_await answer;
 template <class T = void>
 class Future {

@@ -21,10 +21,13 @@ inline constexpr ReturnExceptions return_exceptions{};
 /// Runs awaitables side by side and gives their values in the order of the arguments, as a tuple (`void` as
 /// `std::monostate`). The children start at the call; bare coroutines become tasks.
 ///
-/// Errors: the first failure in time is thrown; the other children go on, and what comes of them is dropped. A child
-/// that is cancelled by somebody counts as failed with `CancelledError`.
-/// Cancellation: cancelling the gather cancels every child that is not done, and the gather ends when the first one
-/// does. Shield it, or a child, to prevent that.
+/// Gives a `Future` of them, so that it can be cancelled, shielded or awaited later.
+///
+/// Errors: the first failure in time is thrown; the other children go on, and what comes of them, a failure too, is
+/// dropped unreported. A child that is cancelled by somebody counts as failed with `CancelledError`.
+/// Cancellation: cancelling the gather, or the task that awaits it, cancels every child that is not done. The gather
+/// fails with `CancelledError` as soon as the first of them has ended by it; the others may still be cleaning up. A
+/// child that is a `shield` ends at once while what it shields goes on, and reports its own failure if nobody looks.
 ///
 ///     auto [user, orders] = co_await coaio::gather(load_user(id), load_orders(id));
 template <Awaitable... A>
@@ -32,7 +35,8 @@ template <Awaitable... A>
     return detail::make_gather<detail::GatherTuple<false, A...>, A...>(std::forward<A>(awaitables)...);
 }
 
-/// The same, but waits for all and never fails: a tuple of `Outcome`s.
+/// The same, but waits for all of them and throws none of their errors: a tuple of `Outcome`s.
+/// Cancellation: cancels every child that is not done, waits for all, then throws `CancelledError`.
 template <Awaitable... A>
 [[nodiscard]] auto gather(ReturnExceptions, A&&... awaitables) {
     return detail::make_gather<detail::GatherTuple<true, A...>, A...>(std::forward<A>(awaitables)...);

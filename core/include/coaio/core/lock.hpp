@@ -19,7 +19,8 @@ class LockAwaiter;
 class ScopedLockAwaiter;
 }  // namespace detail
 
-/// Holds a `Lock` and releases it when it goes. Move-only; from `co_await lock.scoped()`.
+/// Holds a `Lock` and releases it when it goes. Move-only; from `co_await lock.scoped()`. Release it early through the
+/// guard, never beside it: the guard would release the next holder's.
 class [[nodiscard("the lock is released when the guard goes: keep it in a variable")]] LockGuard {
 public:
     LockGuard(LockGuard&& other) noexcept : lock_(std::exchange(other.lock_, nullptr)) {}

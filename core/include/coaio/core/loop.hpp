@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -47,8 +48,8 @@ struct LoopStats {
 
 /// The event loop: runs callbacks and tasks in turns, fires timers, and watches descriptors, signals and threads.
 ///
-/// A turn polls the kernel, moves what is due to the ready queue, and runs what the queue held at its start; what is
-/// made ready meanwhile waits for the next turn. One loop per thread; a loop, its tasks and their handles belong to that
+/// A turn moves what is due to the ready queue and runs what the queue held at its start; what is made ready meanwhile
+/// waits for the next turn. The kernel is asked when nothing is ready, and every 64 steps at the latest. One loop per thread; a loop, its tasks and their handles belong to that
 /// thread, and only what is named `threadsafe` may be used from another.
 ///
 /// Errors: `RuntimeError` when used while closed, or run while another loop runs in the thread.
@@ -62,10 +63,18 @@ public:
 
     /// Runs until `stop()`.
     void run_forever();
-    /// Runs until the task is done; its outcome is read from the handle. Throws `RuntimeError` when stopped before.
+    /// Runs until the task or future is done, and gives its result: a reference to that of a named handle, the value of
+    /// one that is given up. Throws what it failed with, and `RuntimeError` when stopped before.
     template <class T>
-    void run_until_complete(const Future<T>& future) {
+    typename Future<T>::Reference run_until_complete(const Future<T>& future) {
         run_until_done(*future.state());
+        return future.result();
+    }
+    template <class T>
+    T run_until_complete(Future<T>&& future) {
+        const Future<T> taken = std::move(future);
+        run_until_done(*taken.state());
+        return detail::take_outcome<T>(*taken.state());
     }
     /// Makes a task of `coro`, runs until it is done, and gives its result.
     template <class T>
@@ -89,6 +98,10 @@ public:
     template <std::invocable F>
     TimerHandle call_later(Duration delay, F function, std::source_location where = std::source_location::current()) {
         return call_at(detail::later(time(), delay), std::move(function), where);
+    }
+    template <FloatingDuration D, std::invocable F>
+    TimerHandle call_later(D delay, F function, std::source_location where = std::source_location::current()) {
+        return call_later(to_duration(delay), std::move(function), where);
     }
     template <std::invocable F>
     TimerHandle call_at(TimePoint when, F function, std::source_location where = std::source_location::current()) {
@@ -115,6 +128,11 @@ public:
     Future<detail::JobResult<F>> run_in_executor(F function) {
         return run_in_executor(default_executor(), std::move(function));
     }
+    /// The same; asyncio's way to say "the default executor".
+    template <class F>
+    Future<detail::JobResult<F>> run_in_executor(std::nullptr_t, F function) {
+        return run_in_executor(std::move(function));
+    }
     template <class F>
     Future<detail::JobResult<F>> run_in_executor(ThreadPoolExecutor& executor, F function);
     /// The pool that `run_in_executor` and `to_thread` use from now on.
@@ -133,6 +151,8 @@ public:
     /// Errors: `IoError` in the category `resolver_category()`.
     /// Cancellation: at once; a question that is on its way is forgotten.
     [[nodiscard]] Coro<std::vector<ResolvedAddress>> getaddrinfo(std::string host, std::string service,
+                                                                 ResolveOptions options = {});
+    [[nodiscard]] Coro<std::vector<ResolvedAddress>> getaddrinfo(std::string host, std::uint16_t port,
                                                                  ResolveOptions options = {});
 
     /// The loop's clock.

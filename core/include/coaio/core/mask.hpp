@@ -3,23 +3,13 @@
 
 #include <coaio/core/detail/closure.hpp>
 #include <coaio/core/detail/task_state.hpp>
+#include <coaio/core/scope.hpp>
 #include <coaio/core/timeout.hpp>
 
 #include <type_traits>
 #include <utility>
 
 namespace coaio {
-
-/// What a body without a more particular scope is handed: a sign that somebody keeps it alive.
-class Scope {
-public:
-    Scope() = default;
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
-};
-
-template <>
-inline constexpr bool enable_scope<Scope> = true;
 
 /// How long a masked stretch may take.
 struct MaskOptions {
@@ -42,30 +32,6 @@ private:
     TaskBase* task_;
     MaskLevel level_;
 };
-
-/// A body is a coroutine function that takes a scope, or a coroutine itself.
-template <class B>
-inline constexpr bool takes_scope = std::is_invocable_v<std::decay_t<B>&, Scope&>;
-
-template <class B, bool = takes_scope<B>>
-struct ScopeBody {
-    using Result = BodyResult<B, Scope&>;
-};
-template <class B>
-struct ScopeBody<B, false> {
-    using Result = Awaited<B>;
-};
-template <class B>
-using ScopeBodyResult = typename ScopeBody<std::decay_t<B>>::Result;
-
-template <class B>
-[[nodiscard]] decltype(auto) start_body(B& body, Scope& scope) {
-    if constexpr (takes_scope<B>) {
-        return body(scope);
-    } else {
-        return std::move(body);
-    }
-}
 
 template <class B>
 Coro<ScopeBodyResult<B>> run_masked(B body, MaskOptions options) {

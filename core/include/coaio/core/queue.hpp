@@ -88,8 +88,9 @@ public:
     /// 0: without a limit.
     [[nodiscard]] std::size_t maxsize() const noexcept { return maxsize_; }
 
-    /// Ends the queue: everyone who waits is woken. With `immediate`, items that are still there are dropped and count
-    /// as done. Can be said again, also to make it immediate.
+    /// Ends the queue: everyone who waits to get or put gets `QueueShutDown`; `join` goes on until every item is done.
+    /// With `immediate`, items that are still there are dropped and count as done. Can be said again, also to make it
+    /// immediate.
     void shutdown(bool immediate = false) {
         if (!immediate) return close(false);
         // Detached first: what the items' destructors do may come back here.

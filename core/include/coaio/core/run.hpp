@@ -76,7 +76,7 @@ namespace detail {
 /// `SystemExit` it does all that and ends the process with its code, by `std::exit`. A `Runner` throws both instead.
 /// Errors: what the coroutine throws; `RuntimeError` when a loop already runs in this thread.
 ///
-///     int main() { return coaio::run(amain()); }
+///     int main() { return coaio::run(amain()); }  // amain gives an int; of a Coro<> there is nothing to return
 template <class T>
 T run(Coro<T> coro, RunOptions options = {}, std::source_location where = std::source_location::current()) {
     try {

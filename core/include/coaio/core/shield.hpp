@@ -14,7 +14,8 @@ namespace coaio {
 ///
 /// Cancellation: the awaiter gets `CancelledError` at once, the inner task goes on; keep its handle to have its result.
 /// If the inner task itself is cancelled, so is the shield.
-/// Errors: those of the inner task. If it fails after its awaiter is gone, and nobody looks, that is reported.
+/// Errors: those of the inner task. If it fails after its awaiter is gone, that is reported once to the loop's exception
+/// handler when its last handle goes, unless somebody looked.
 ///
 ///     co_await coaio::shield(save(report));
 template <Awaitable A>

@@ -73,5 +73,9 @@ Coro<T> sleep(Duration delay, T result) {
     co_await sleep(delay);
     co_return std::move(result);
 }
+template <FloatingDuration D, class T>
+Coro<T> sleep(D delay, T result) {
+    return sleep(to_duration(delay), std::move(result));
+}
 
 }  // namespace coaio

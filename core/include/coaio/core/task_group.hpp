@@ -3,6 +3,7 @@
 
 #include <coaio/core/ensure_future.hpp>
 #include <coaio/core/mask.hpp>
+#include <coaio/core/scope.hpp>
 #include <coaio/core/timeout.hpp>
 
 #include <exception>
@@ -16,8 +17,10 @@ namespace coaio {
 
 /// The scope of a group of tasks that are all done when the group is left: what the body of `task_group` gets.
 ///
-/// If a task of the group fails, the others and the body are cancelled, all are waited for, and an `ExceptionGroup` of
-/// the failures is thrown, in the order in which they happened, the body's own last.
+/// If a task of the group fails, whether or not somebody awaited it, the others and the body are cancelled, all are
+/// waited for, and an `ExceptionGroup` of the failures is thrown, in the order in which they happened, the body's own
+/// last. A task that ends cancelled is no failure. When the group is cancelled from outside as well, the failures are
+/// thrown and the cancellation stays pending.
 class TaskGroup {
 public:
     /// Starts a task of the group. Throws `RuntimeError` when the group is shutting down or over; the coroutine then goes
@@ -29,6 +32,12 @@ public:
         auto task = coaio::create_task(std::move(coro), options, where);
         adopt(task);
         return task;
+    }
+    /// The same with a lambda that captures, which is kept alive until the task is done.
+    template <detail::ScopedBody F>
+    auto create_task(F&& body, TaskOptions options = {}, std::source_location where = std::source_location::current()) {
+        COAIO_CHECK_BODY(F);
+        return create_task(detail::run_body<std::decay_t<F>>(std::forward<F>(body)), options, where);
     }
     /// Ends the group early: cancels its tasks and its body, and leaves it without an error of its own.
     void cancel();

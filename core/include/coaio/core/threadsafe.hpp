@@ -118,13 +118,14 @@ Coro<> cross(CrossingEnd<T> end, Coro<T> coro) {
 
 }  // namespace detail
 
-/// The result of a coroutine that another thread's loop runs. May be used on any thread, by one at a time.
+/// The result of a coroutine that another thread's loop runs. May be used on any thread, by one at a time. A failure that
+/// nobody fetches is not reported. Lifetime: `cancel()` needs the loop, the rest does not.
 template <class T>
 class [[nodiscard]] ThreadsafeFuture {
 public:
-    /// Waits for the result, and moves it out. Throws what the coroutine threw, `CancelledError` when it was cancelled,
-    /// `TimeoutError` when `timeout` passes first; the coroutine then runs on unless you `cancel()`.
-    /// Never call it on the loop's own thread: it blocks.
+    /// Waits for the result, and moves it out: a second call throws `InvalidStateError`. Throws what the coroutine threw,
+    /// `CancelledError` when it was cancelled or its loop was closed before, `TimeoutError` when `timeout` passes first;
+    /// the coroutine then runs on unless you `cancel()`. Never call it on the loop's own thread: it blocks.
     T result(std::optional<Duration> timeout = std::nullopt) const {
         crossing_->wait(timeout);
         crossing_->rethrow();

@@ -6,7 +6,8 @@
 
 namespace coaio {
 
-/// Every length of time in coaio. Any `std::chrono` duration of whole numbers converts to it.
+/// Every length of time in coaio. Any `std::chrono` duration of whole numbers converts to it; `0.5s` is taken by `sleep`,
+/// `timeout`, `wait_for` and `call_later`, elsewhere say `500ms`.
 using Duration = std::chrono::nanoseconds;
 
 /// The clock of the running loop: monotonic, and virtual under `coaio::testing`.

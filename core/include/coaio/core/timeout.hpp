@@ -2,7 +2,7 @@
 #pragma once
 
 #include <coaio/core/detail/task_state.hpp>
-#include <coaio/core/ensure_future.hpp>
+#include <coaio/core/scope.hpp>
 #include <coaio/core/time.hpp>
 
 #include <cstdint>
@@ -15,7 +15,8 @@ namespace coaio {
 /// The scope of a block with a deadline: what the body of `timeout` gets.
 ///
 /// When the deadline passes, the task is cancelled at the suspension inside the block at which it hangs, and what comes
-/// out of the block is a `TimeoutError`. A body that swallows the cancellation and ends normally keeps its value.
+/// out of the block is a `TimeoutError`, unless another cancellation was pending already when the block was entered. A
+/// body that swallows the cancellation and ends normally keeps its value.
 class Timeout final : private detail::Runnable {
 public:
     /// Where the block is in its life.
@@ -29,7 +30,8 @@ public:
 
     /// The deadline; none: it never passes.
     [[nodiscard]] std::optional<TimePoint> when() const noexcept { return when_; }
-    /// Moves the deadline; one in the past strikes at the next suspension. Another task may call it.
+    /// Moves the deadline, to a moment: `scope.reschedule(coaio::Clock::now() + 5s)`. One in the past strikes at the next
+    /// suspension. Another task may call it.
     /// Throws `RuntimeError` once the deadline has passed or the block was left.
     void reschedule(std::optional<TimePoint> when);
     /// The deadline passed and the task was cancelled for it, or is being so.
@@ -61,9 +63,6 @@ template <>
 inline constexpr bool enable_scope<Timeout> = true;
 
 namespace detail {
-
-template <class F, class... Args>
-using BodyResult = Awaited<std::invoke_result_t<F&, Args...>>;
 
 template <class F>
 Coro<BodyResult<F, Timeout&>> run_with_deadline(std::optional<TimePoint> when, std::optional<Duration> delay, F body) {
@@ -164,6 +163,12 @@ template <class F>
     return detail::run_with_deadline<std::decay_t<F>>(std::nullopt, delay, std::forward<F>(body));
 }
 
+template <FloatingDuration D, class F>
+    requires std::is_invocable_v<std::decay_t<F>&, Timeout&>
+[[nodiscard]] auto timeout(D delay, F&& body) {
+    return timeout(std::optional(to_duration(delay)), std::forward<F>(body));
+}
+
 /// The same with a moment as deadline; none: no deadline until one is set by `reschedule`.
 template <class F>
     requires std::is_invocable_v<std::decay_t<F>&, Timeout&>
@@ -192,6 +197,11 @@ template <Awaitable A>
         if (delay) return detail::await_with_deadline<Plain>(Plain(std::forward<A>(awaitable)), *delay);
         return detail::await_plainly<Plain>(Plain(std::forward<A>(awaitable)));
     }
+}
+
+template <Awaitable A, FloatingDuration D>
+[[nodiscard]] auto wait_for(A&& awaitable, D delay) -> Coro<detail::Awaited<A>> {
+    return wait_for(std::forward<A>(awaitable), std::optional(to_duration(delay)));
 }
 
 }  // namespace coaio

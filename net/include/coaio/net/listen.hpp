@@ -88,6 +88,7 @@ namespace detail {
 
 using Handler = std::function<Coro<>(Stream&)>;
 [[nodiscard]] Coro<> serve(Listener& listener, Handler handler, ServeOptions options);
+[[nodiscard]] Coro<> serve(Listener&& listener, Handler handler, ServeOptions options);
 
 }  // namespace detail
 
@@ -106,6 +107,13 @@ template <class F>
 [[nodiscard]] Coro<> serve(Listener& listener, F&& handler, ServeOptions options = {}) {
     COAIO_CHECK_BODY(F);
     return detail::serve(listener, detail::Handler(std::forward<F>(handler)), options);
+}
+/// The same with a listener that it owns and closes.
+template <class F>
+    requires std::is_invocable_r_v<Coro<>, std::decay_t<F>&, Stream&> && std::copy_constructible<std::decay_t<F>>
+[[nodiscard]] Coro<> serve(Listener&& listener, F&& handler, ServeOptions options = {}) {
+    COAIO_CHECK_BODY(F);
+    return detail::serve(std::move(listener), detail::Handler(std::forward<F>(handler)), options);
 }
 
 }  // namespace coaio::net

@@ -21,7 +21,8 @@ public:
 
     void add_ref() noexcept { ++refs_; }
     void release() noexcept;
-    [[nodiscard]] const void* find(const void* key) const noexcept;
+    [[nodiscard]] const void* find(const void* key) const noexcept { return find_shared(key).get(); }
+    [[nodiscard]] const std::shared_ptr<const void>& find_shared(const void* key) const noexcept;
     [[nodiscard]] bool shared() const noexcept { return key_ == nullptr; }
     /// What a copy of the context starts with: the bindings as they are now.
     [[nodiscard]] ContextNode* bindings() noexcept { return shared() ? next_ : this; }
@@ -82,7 +83,10 @@ private:
     ContextNode* node_;
 };
 
-/// Binds a variable in the running task's context. Throws `RuntimeError` outside a task.
-void bind_context(const void* key, std::shared_ptr<const void> value);
+/// Binds a variable in the running task's context, to nothing if `value` is null, and gives what it was bound to. Throws
+/// `RuntimeError` outside a task.
+std::shared_ptr<const void> bind_context(const void* key, std::shared_ptr<const void> value);
+/// Throws unless a token, of the variable `of` or null when it was used, is good for `variable`.
+void require_token(const void* of, const void* variable);
 
 }  // namespace coaio::detail
