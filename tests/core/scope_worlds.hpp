@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Worlds around limits of time, clean-up and streams. `Impl` says whose functions they are.
+#include "core/library.hpp"
+
+#include <coaio/core/generator.hpp>
+#include <coaio/core/mask.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace tests {
+
+/// Deadlines and requests from outside at the same moments: every request has to come out as a CancelledError.
+template <class Impl>
+class TimeoutWorld final : public World {
+public:
+    Coro<> victim() override {
+        for (int round = 0; round < 3; ++round) {
+            auto body = [](typename Impl::Timeout&) -> Coro<> {
+                co_await linger();
+                co_await coaio::sleep(moment());
+            };
+            auto outer = [this, &body](typename Impl::Timeout&) -> Coro<> {
+                try {
+                    co_await Impl::timeout(moment(), body);
+                } catch (const coaio::TimeoutError&) {
+                    ++expired_;
+                }
+            };
+            try {
+                co_await Impl::timeout(moment(), outer);
+            } catch (const coaio::TimeoutError&) {
+                ++expired_;
+            }
+            expect(coaio::current_task()->cancelling() == 0, "a deadline swallowed a request to cancel");
+        }
+    }
+    Coro<> settle() override { co_await all_over(); }
+
+private:
+    int expired_ = 0;
+};
+
+/// What answers its cancellation with a value: the value counts, whatever the clock says.
+template <class Impl>
+class WaitForWorld final : public World {
+public:
+    Coro<> victim() override {
+        for (int round = 0; round < 3; ++round) {
+            int value = 0;
+            try {
+                value = co_await Impl::wait_for(insists(), moment());
+            } catch (const coaio::TimeoutError&) {
+                expect(false, "wait_for lost a result");
+            }
+            expect(value == 7, "wait_for gave something else");
+            if (coaio::current_task()->cancelling() != 0) break;
+        }
+    }
+    Coro<> settle() override { co_await all_over(); }
+
+private:
+    static Coro<int> insists() {
+        try {
+            co_await coaio::sleep(moment());
+        } catch (const coaio::CancelledError&) {  // it has what it was asked for
+        }
+        co_return 7;
+    }
+};
+
+/// A stream of what is done, read by four: everything is given to one of them.
+template <class Impl>
+class CompletedWorld final : public World {
+public:
+    Coro<> victim() override {
+        std::vector<Task<int>> tasks;
+        for (int i = 0; i < 5; ++i) tasks.push_back(coaio::create_task(number(i)));
+        stream_.emplace(Impl::as_completed(tasks));
+        beside(take());
+        fragile(take());
+        fragile(take());
+        co_await take();
+    }
+    Coro<> settle() override {
+        co_await all_over();
+        expect(!stream_ || given_ == std::set<int>{0, 1, 2, 3, 4}, "something that was done was not given");
+    }
+
+private:
+    static Coro<int> number(int i) {
+        co_await linger();
+        co_await linger();
+        co_return i;
+    }
+    Coro<> take() {
+        while (true) {
+            const auto task = co_await stream_->next();
+            if (!task) break;
+            expect(given_.insert(task->result()).second, "something was given twice");
+        }
+    }
+
+    std::optional<typename Impl::template AsCompleted<Task<int>>> stream_;
+    std::set<int> given_;
+};
+
+template <class Impl>
+class FinallyWorld final : public World {
+public:
+    Coro<> victim() override {
+        auto body = [this](coaio::Scope&) -> Coro<> {
+            ++begun_;
+            co_await linger();
+            if (draw(2) == 0) throw Refused();
+        };
+        auto cleanup = [this](coaio::Scope&) -> Coro<> {
+            co_await linger();
+            co_await coaio::sleep(moment());
+            ++cleaned_;
+        };
+        try {
+            co_await Impl::finally(body, cleanup);
+        } catch (const Refused&) {}
+        co_await linger();
+    }
+    Coro<> settle() override {
+        co_await all_over();
+        expect(begun_ == cleaned_, "a clean-up was cut off");
+    }
+
+private:
+    int begun_ = 0;
+    int cleaned_ = 0;
+};
+
+/// Readers that stop in the midst of a stream, and drop it: each stream gets to clean up.
+class GeneratorWorld final : public World {
+public:
+    Coro<> victim() override {
+        fragile(read(true));
+        fragile(read(false));
+        co_await read(false);
+    }
+    Coro<> settle() override {
+        co_await all_over();
+        co_await open_.gone();
+        expect(begun_ == ended_, "a stream did not get to clean up");
+    }
+
+private:
+    coaio::AsyncGenerator<int> numbers([[maybe_unused]] Crowd::Member member) {
+        ++begun_;
+        bool closing = false;
+        try {
+            for (int i = 0; i < 4; ++i) {
+                co_await linger();
+                co_yield i;
+            }
+        } catch (const coaio::GeneratorExit&) {
+            closing = true;
+        } catch (const coaio::CancelledError&) {
+            ++ended_;
+            throw;
+        }
+        if (closing) co_await linger();
+        ++ended_;
+    }
+    Coro<> read(bool close) {
+        auto stream = numbers(Crowd::Member(open_));
+        const std::size_t most = draw(6);
+        int expected = 0;
+        for (std::size_t i = 0; i < most; ++i) {
+            const auto number = co_await stream.next();
+            if (!number) break;
+            expect(*number == expected++, "a stream lost a number");
+            co_await linger();
+        }
+        if (!close) co_return;
+        auto hold = [&stream](coaio::Scope&) -> Coro<> { co_await stream.aclose(); };
+        co_await coaio::masked(hold);
+    }
+
+    Crowd open_;
+    int begun_ = 0;
+    int ended_ = 0;
+};
+
+}  // namespace tests
