@@ -130,6 +130,14 @@ Migrations& Migrations::add_folder(const std::filesystem::path& folder) {
     return *this;
 }
 
+Migrations Migrations::commit_tokens() {
+    Migrations migrations("coaio_commit");
+    migrations.add(1, "tokens",
+                   "create table if not exists coaio_commit"
+                   " (token uuid primary key, at timestamptz not null default now())");
+    return migrations;
+}
+
 Migrations& Migrations::schema(std::string name) {
     if (name.empty()) throw UsageError("the schema of migrations needs a name");
     plan_.schema = std::move(name);

@@ -247,6 +247,14 @@ Coro<> drop_what_is_prepared(std::string url) {
     CHECK(same == now);
 }
 
+Coro<> leave_tokens(std::string url, const tests::Database& database) {
+    const db::Pool pool(url);
+    co_await Migrations::commit_tokens().run(pool);
+    auto body = [](db::Transaction& tx) -> Coro<> { co_await tx.execute("create table t ()"); };
+    co_await pool.transaction(body);
+    CHECK(database.value("select count(*) from coaio_commit") == "1");
+}
+
 Coro<> keep_the_book_elsewhere(std::string url, const tests::Database& database) {
     const db::Pool pool(url, db::PoolOptions().setting("search_path", "\"the app\", public"));
     Migrations migrations("app");
@@ -328,6 +336,11 @@ TEST_CASE("a cancelled run leaves neither its step nor its lock; another gives u
 TEST_CASE("MIG-05: a pool whose database was migrated forgets what it has prepared", "[pgtest]") {
     tests::Database database;
     coaio::run(drop_what_is_prepared(database.conninfo()));
+}
+
+TEST_CASE("the table of commit tokens is made by a migration", "[pgtest]") {
+    tests::Database database;
+    coaio::run(leave_tokens(database.conninfo(), database));
 }
 
 TEST_CASE("migrations keep their book in a schema of their own, and need no right to make it again", "[pgtest]") {

@@ -8,6 +8,8 @@
 #include <coaio/db/copy.hpp>
 #include <coaio/db/describe.hpp>
 #include <coaio/db/error.hpp>
+#include <coaio/db/job_queue.hpp>
+#include <coaio/db/job_worker.hpp>
 #include <coaio/db/json.hpp>
 #include <coaio/db/listener.hpp>
 #include <coaio/db/migrations.hpp>

@@ -98,6 +98,9 @@ public:
     /// UsageError, the rest is left alone. Blocks: for the start of a program.
     Migrations& add_folder(const std::filesystem::path& folder);
 
+    /// The table by which a COMMIT whose answer was lost is found out; see `Transaction`.
+    [[nodiscard]] static Migrations commit_tokens();
+
     /// Keeps the book in this schema, which is made if it is missing. Else it stands first in the search path.
     Migrations& schema(std::string name);
     /// How long others that migrate are waited for. 5 min.
