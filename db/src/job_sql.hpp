@@ -38,7 +38,8 @@ create unique index coaio_job_key on coaio_job (queue, key) where key is not nul
 inline constexpr std::string_view put =
     "insert into coaio_job (queue, payload, priority, run_at, max_attempts, key, key_held) "
     "select $1, payload::jsonb, priority, coalesce(at, now() + coalesce(delay, 0) * interval '1 millisecond'), "
-    "max_attempts, key, held from unnest($2::text[], $3::int[], $4::timestamptz[], $5::bigint[], $6::int[], $7::text[], "
+    "max_attempts, key, held from unnest($2::text[], $3::int[], $4::timestamptz[], $5::bigint[], $6::int[], "
+    "$7::text[], "
     "$8::smallint[]) with ordinality as given (payload, priority, at, delay, max_attempts, key, held, n) "
     "order by key, n on conflict (queue, key) where key is not null do nothing returning id";
 
@@ -114,9 +115,8 @@ inline constexpr std::string_view dead =
     "select id, payload, failures, errors from coaio_job where queue = $1 and state = 'dead' "
     "order by run_at desc, id desc limit $2";
 
-inline constexpr std::string_view revive =
-    "update coaio_job set state = 'ready', failures = 0, run_at = now() "
-    "where id = $1 and queue = $2 and state = 'dead'";
+inline constexpr std::string_view revive = "update coaio_job set state = 'ready', failures = 0, run_at = now() "
+                                           "where id = $1 and queue = $2 and state = 'dead'";
 
 inline constexpr std::string_view remove = "delete from coaio_job where id = $1 and queue = $2";
 

@@ -74,7 +74,8 @@ Coro<> JobWorkerState::watch_deadlines() {
         const TimePoint now = Clock::now();
         std::vector<Held*> over;
         for (const auto& [key, held] : held_) {
-            if (!held->lost && held->phase != Phase::ending && held->deadline - margin <= now) over.push_back(held.get());
+            if (!held->lost && held->phase != Phase::ending && held->deadline - margin <= now)
+                over.push_back(held.get());
         }
         for (Held* held : over) lose(*held, "its lease could not be renewed in time");
     }
@@ -125,7 +126,8 @@ Coro<> JobWorkerState::watch_health() {
         if (health.oldest_snapshot < old_snapshot || health.dead_rows < many_dead_rows) continue;
         tell("the table of jobs holds " + std::to_string(health.dead_rows) +
              " dead rows that cannot go, and gets slower, since " + health.held_by + " keeps a snapshot of " +
-             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(health.oldest_snapshot).count()) + " s ago");
+             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(health.oldest_snapshot).count()) +
+             " s ago");
     }
 }
 

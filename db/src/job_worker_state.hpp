@@ -125,10 +125,10 @@ private:
     std::deque<JobEnding> endings_;
     std::size_t ending_count_ = 0;
 
-    Event over_;     // it is to stop
-    Event nudge_;    // there may be jobs
-    Event room_;     // there may be room for some
-    Event idle_;     // no handler runs
+    Event over_;   // it is to stop
+    Event nudge_;  // there may be jobs
+    Event room_;   // there may be room for some
+    Event idle_;   // no handler runs
     Event to_write_;
     Event written_;  // nothing is left to write
     JobWorkerStats stats_;

@@ -53,7 +53,8 @@ Coro<> put_in_transactions(std::string url, const tests::Database& database) {
     CHECK(counts.delayed == 2);
     CHECK(counts.running + counts.dead == 0);
     CHECK(database.value("select run_at from coaio_job where payload = '4'") == "2200-01-01 00:00:00+00");
-    CHECK(database.value("select run_at - now() between '59 min' and '60 min' from coaio_job where payload = '3'") == "t");
+    CHECK(database.value("select run_at - now() between '59 min' and '60 min' from coaio_job where payload = '3'") ==
+          "t");
     const bool refused = co_await tests::throws<db::Error>(queue.put(db::NewJob(db::Json("{"))));
     CHECK(refused);
 }
@@ -212,7 +213,8 @@ Coro<> notice_a_held_snapshot(std::string url) {
     co_await coaio::sleep(20ms);
     const auto health = co_await queue.health();
     CHECK(health.oldest_snapshot >= 20ms);
-    CHECK_THAT(health.held_by, tests::contains("session " + std::to_string(holder.pid())) && tests::contains("select 42"));
+    CHECK_THAT(health.held_by,
+               tests::contains("session " + std::to_string(holder.pid())) && tests::contains("select 42"));
     co_await holder.execute("rollback");
 }
 

@@ -116,7 +116,8 @@ Coro<> wait_longer_and_longer(std::string url, const tests::Database& database) 
     co_await tests::work_until(worker, pool, "count(*) = 20 from coaio_job where state = 'ready' and attempt = 1");
     // 100, 200, 400 and 500 s, less up to a half.
     CHECK(database.value("select bool_and(extract(epoch from run_at - now()) between wanted / 2 - 20 and wanted) "
-                         "from coaio_job, lateral (select least(500, 100 * 2 ^ (failures - 1)) as wanted) as w") == "t");
+                         "from coaio_job, lateral (select least(500, 100 * 2 ^ (failures - 1)) as wanted) as w") ==
+          "t");
     CHECK(database.value("select count(distinct run_at) > 10 from coaio_job") == "t");
 }
 
@@ -156,8 +157,8 @@ Coro<> run_into_the_deadline(std::string url, const tests::Database& database) {
         pool, "exists (select from coaio_job where state = 'running' and attempt = 2 and failures = 1)");
     CHECK(again);
     running.cancel();
-    const bool cancelled = co_await tests::throws<coaio::CancelledError>(
-        [](coaio::Task<> it) -> Coro<> { co_await it; }(running));
+    const bool cancelled =
+        co_await tests::throws<coaio::CancelledError>([](coaio::Task<> it) -> Coro<> { co_await it; }(running));
     CHECK(cancelled);
 }
 
@@ -282,12 +283,13 @@ Coro<> stop_gracefully(std::string url, const tests::Database& database) {
     running.cancel();
     co_await coaio::sleep(1ms);
     stopping.set();
-    const bool cancelled = co_await tests::throws<coaio::CancelledError>(
-        [](coaio::Task<> it) -> Coro<> { co_await it; }(running));
+    const bool cancelled =
+        co_await tests::throws<coaio::CancelledError>([](coaio::Task<> it) -> Coro<> { co_await it; }(running));
     CHECK(cancelled);
     // What had begun was done in its time, or cancelled; that, and what had not begun, was given back.
-    CHECK(database.value("select string_agg(payload || state || attempt || failures, ',' order by id) from coaio_job") ==
-          "0ready10,2ready10,3ready10,4ready00,5ready00");
+    CHECK(
+        database.value("select string_agg(payload || state || attempt || failures, ',' order by id) from coaio_job") ==
+        "0ready10,2ready10,3ready10,4ready00,5ready00");
     CHECK(worker.statistics().completed == 1);
     CHECK(worker.statistics().returned == 3);
     // It can work again.

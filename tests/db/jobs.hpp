@@ -21,12 +21,7 @@ namespace db = coaio::db;
 /// A worker's options for impatient tests.
 inline db::JobWorkerOptions quick_worker() {
     using namespace std::chrono_literals;
-    return db::JobWorkerOptions()
-        .poll(5ms, 20ms)
-        .backoff(1ms, 4ms)
-        .lease(2s)
-        .grace(2s)
-        .name("a test");
+    return db::JobWorkerOptions().poll(5ms, 20ms).backoff(1ms, 4ms).lease(2s).grace(2s).name("a test");
 }
 
 /// A job that says `n`.

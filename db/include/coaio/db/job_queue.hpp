@@ -145,7 +145,7 @@ struct JobQueueOptions {
 namespace detail {
 class JobQueueState;
 class JobWorkerState;
-}
+}  // namespace detail
 
 /// Work that outlives the program: jobs in a table, done by workers in any number of processes. A handle: copies mean
 /// the same queue, of one loop.
