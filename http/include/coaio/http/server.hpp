@@ -115,7 +115,8 @@ concept AppBuilder =
 ///     co_await server.serve();                                 // until cancelled
 class Server {
 public:
-    template <detail::AppBuilder F>
+    template <class F>
+        requires(!std::is_same_v<std::decay_t<F>, Server> && detail::AppBuilder<F>)
     explicit Server(F&& build_app, ServeOptions options = {})
         : Server(detail::build_app_from(std::forward<F>(build_app)), options) {}
     Server(const Server&) = delete;
