@@ -38,6 +38,8 @@ SimulatedDatagrams::~SimulatedDatagrams() {
 
 long SimulatedDatagrams::set_option(int level, int name, std::span<const std::byte> value) noexcept {
     if (const int error = sys::fault(Syscall::setsockopt)) return -error;
+    const bool group = name == (level == IPPROTO_IPV6 ? IPV6_JOIN_GROUP : IP_ADD_MEMBERSHIP);
+    if (level != SOL_SOCKET && group) return -EOPNOTSUPP;
     int number = 0;
     std::memcpy(&number, value.data(), std::min(value.size(), sizeof number));
     if (level == SOL_SOCKET && (name == SO_REUSEADDR || name == SO_REUSEPORT)) reuse_ = number != 0;

@@ -11,3 +11,4 @@
 #include <coaio/net/stream.hpp>
 #include <coaio/net/testing.hpp>
 #include <coaio/net/tls.hpp>
+#include <coaio/net/udp.hpp>

@@ -46,7 +46,8 @@ struct NetworkOptions {
 /// and UDP sockets and its look-ups are simulated, in `net::connect` and `net::listen` as in all that is built on them.
 /// Nothing leaves the process, no port is taken, and time may jump, since nothing outside is awaited. TCP behaves as
 /// Linux does: `connect` is answered after a round trip, a full backlog leaves it waiting, unread bytes at a close reset
-/// the connection. Unix sockets stay the kernel's.
+/// the connection. A datagram may be lost or overtaken; broadcast and multicast are not simulated. Unix sockets stay the
+/// kernel's.
 ///
 /// All machines are one: any address can be listened on and connected to. A client's own address is 192.0.2.1 or
 /// 2001:db8:c::1, or the one it connects to if that is a loopback address. Where nobody listens, connections are refused.
