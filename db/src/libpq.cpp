@@ -167,6 +167,11 @@ std::string Session::parameter(const std::string& name) const {
     return value != nullptr ? value : "";
 }
 
+bool Session::is_utf8() const noexcept {
+    static const int utf8 = pg_char_to_encoding("UTF8");
+    return PQclientEncoding(connection_.get()) == utf8;
+}
+
 ErrorFields Session::error() const {
     ErrorFields fields;
     fields.message = PQerrorMessage(connection_.get());

@@ -129,6 +129,8 @@ public:
     [[nodiscard]] int server_version() const noexcept;
     [[nodiscard]] int backend_pid() const noexcept;
     [[nodiscard]] std::string parameter(const std::string& name) const;
+    /// Whether text still goes both ways as UTF8: the server reports when that changes.
+    [[nodiscard]] bool is_utf8() const noexcept;
     /// What libpq says about the connection as a whole; the outcome is the caller's to know.
     [[nodiscard]] ErrorFields error() const;
     /// Why it could not be opened, with the server's SQLSTATE where it gave one.

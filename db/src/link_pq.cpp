@@ -32,6 +32,7 @@ PqLink::Use::Use(PqLink& link) : link_(&link) {
                          "another connection");
     }
     if (link.state() == LinkState::broken) throw_closed();
+    if (!link.session_->is_utf8()) link.refuse_encoding();
     link.in_use_ = true;
     link.sent_ = link.decisive_ = false;
     link.in_transaction_ = link.session_->transaction() != pq::TxStatus::idle;
@@ -45,7 +46,10 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
       pid_(session_->backend_pid()),
       version_(session_->server_version()) {
     session_->on_notice([this, handler = options.on_notice](const pq::Notice& notice) {
-        if (is_fatal(notice.fields.severity)) told_to_go_ = true;
+        if (is_fatal(notice.fields.severity)) {
+            told_to_go_ = true;
+            farewell_ = notice.fields;
+        }
         if (handler) handler(notice.fields);
     });
 }
@@ -173,14 +177,21 @@ Coro<Notification> PqLink::next_notification() {
 
 void PqLink::look() {
     // The first time may read the server's farewell and only the second one the end.
-    for (int i = 0; i < 2; ++i) {
-        session_->consume_input();
-        (void)session_->busy();
+    std::exception_ptr lost;
+    for (int i = 0; i < 2 && !lost; ++i) {
+        try {
+            session_->consume_input();
+        } catch (const ConnectionError&) {
+            lost = std::current_exception();
+        }
+        (void)session_->busy();  // reads what came before the end
     }
     collect_notifications();
+    if (lost && !told_to_go_) std::rethrow_exception(lost);
     if (!told_to_go_) return;
-    ErrorFields fields;
-    fields.message = "the server has ended the session";
+    ErrorFields fields = farewell_;
+    if (fields.message.empty()) fields.message = "the server has ended the session";
+    fields.outcome = in_transaction_ ? Outcome::rolled_back : Outcome::not_sent;
     throw ConnectionError(std::move(fields));
 }
 
@@ -234,7 +245,7 @@ bool PqLink::alive() noexcept {
     if (state() == LinkState::broken) return false;
     try {
         look();
-        if (session_->parameter("client_encoding") != "UTF8") close();
+        if (!session_->is_utf8()) close();
     } catch (...) {
         close();
     }
@@ -247,6 +258,14 @@ void PqLink::close() noexcept {
     } else {
         end();
     }
+}
+
+void PqLink::refuse_encoding() {
+    ErrorFields fields;
+    fields.message = "client_encoding was changed to " + session_->parameter("client_encoding") +
+                     "; all text is UTF8, so the connection was closed";
+    end();
+    throw ConnectionError(std::move(fields));
 }
 
 bool PqLink::only_reads() const {

@@ -118,6 +118,7 @@ private:
     void start() noexcept { in_flight_ = sent_ = true; }
     void end() noexcept;
     [[nodiscard]] bool only_reads() const;
+    [[noreturn]] void refuse_encoding();
     void consume();
     void look();
     void collect_notifications();
@@ -133,6 +134,7 @@ private:
     bool in_transaction_ = false;  // when the statement in hand began
     bool only_reads_ = false;      // what ran last, by the session's settings
     bool told_to_go_ = false;      // the server announced the session's end
+    ErrorFields farewell_;         // in these words
     bool keeps_notifications_ = false;
     bool flowing_ = false;
     bool unread_ = false;

@@ -67,6 +67,12 @@ Coro<> Transaction::begin() {
     try {
         if (!nested_ && wants_token(link)) co_await detail::find_commit_table(link);
         co_await link.command(std::move(sql), detail::OnCancel::wait);
+    } catch (const ConnectionError& error) {
+        // Whether the server saw BEGIN is no matter.
+        ErrorFields fields = error.fields();
+        if (fields.outcome == Outcome::unknown) fields.outcome = Outcome::rolled_back;
+        failure = std::make_exception_ptr(ConnectionError(std::move(fields)));
+        begun = false;
     } catch (const Error&) {
         failure = std::current_exception();
         begun = false;

@@ -76,11 +76,12 @@ Coro<> fail_at_commit(std::string url) {
     CHECK(sum == 101);
 }
 
-Coro<> lock_two(db::Pool pool, int first, int& runs) {
-    auto body = [first, &runs](Transaction& tx) -> Coro<> {
+Coro<> lock_two(db::Pool pool, int first, int& runs, int& locked) {
+    auto body = [first, &runs, &locked](Transaction& tx) -> Coro<> {
         ++runs;
         co_await tx.execute("update t set n = n + 1 where id = $1", first);
-        co_await coaio::sleep(20ms);
+        ++locked;
+        while (locked < 2) co_await coaio::sleep(1ms);
         co_await tx.execute("update t set n = n + 1 where id = $1", 3 - first);
     };
     co_await pool.retry_transaction(body);
@@ -91,8 +92,9 @@ Coro<> deadlock(std::string url) {
     co_await pool.execute("create table t (id int, n int)");
     co_await pool.execute("insert into t values (1, 0), (2, 0)");
     int runs = 0;
-    auto other = coaio::create_task(lock_two(pool, 1, runs));
-    co_await lock_two(pool, 2, runs);
+    int locked = 0;
+    auto other = coaio::create_task(lock_two(pool, 1, runs, locked));
+    co_await lock_two(pool, 2, runs, locked);
     co_await other;
     CHECK(runs > 2);
     const int sum = co_await pool.query_value<int>("select sum(n)::int from t");

@@ -28,7 +28,7 @@ inline constexpr char gss_request = '\5';
 class Spot {
 public:
     Spot(Way way, char type) : way_(way), type_(type) {}
-    /// The nth such message of a connection, counted from 1. 0: each one.
+    /// The nth such message of a connection since the rule was made, counted from 1. 0: each one.
     Spot& nth(int value) {
         nth_ = value;
         return *this;
