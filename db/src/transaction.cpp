@@ -129,14 +129,21 @@ Coro<> Transaction::commit() {
 Coro<> Transaction::release_savepoint() {
     MaskOptions mask;
     mask.deadline = use_->commit().timeout;
+    ErrorFields fields;
     bool lost = false;
     try {
         co_await masked(
             detail::ignore(use_->link(id_).command("release savepoint " + savepoint(), detail::OnCancel::close)), mask);
     } catch (const TimeoutError&) {
         lost = true;
+        fields.message = "the server was silent; the connection was closed in the transaction";
+    } catch (const ConnectionError& error) {
+        lost = true;
+        fields = error.fields();
     }
-    if (lost) throw ConnectionError(rolled_back("the server was silent; the connection was closed in the transaction"));
+    if (!lost) co_return;
+    fields.outcome = Outcome::rolled_back;  // the transaction around it cannot be committed any more
+    throw ConnectionError(std::move(fields));
 }
 
 bool Transaction::wants_token(const detail::Link& link) const {

@@ -103,6 +103,7 @@ void cut_everywhere(bool with_tokens) {
                 REQUIRE(rows <= 1);
                 if (outcome == Outcome::committed) REQUIRE(rows == 1);
                 if (outcome == Outcome::rolled_back || outcome == Outcome::not_sent) REQUIRE(rows == 0);
+                if (with_tokens) CHECK(outcome != Outcome::unknown);
                 if (outcome == Outcome::unknown) ++unknown;
                 if (outcome == Outcome::committed) ++committed;
                 if (scene.proxy.fired() == 0) break;
