@@ -93,7 +93,7 @@ Coro<std::unique_ptr<Link>> PqConnector::connect_within(TimePoint deadline) {
         co_await sleep(pause);
         pause = std::min<Duration>(pause * 2, 1s);
     }
-    auto link = std::make_unique<PqLink>(std::move(session), options_);
+    auto link = std::make_unique<PqLink>(std::move(session), options_, cancels_);
     if (!options_.settings.empty()) {
         Timeout limit(deadline);
         try {

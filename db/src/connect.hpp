@@ -7,6 +7,8 @@
 
 #include <coaio/db/options.hpp>
 
+#include <coaio/core/semaphore.hpp>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +41,7 @@ private:
 
     Conninfo conninfo_;
     ConnectValues options_;
+    std::shared_ptr<Semaphore> cancels_ = std::make_shared<Semaphore>(4);
     Duration limit_;
 };
 

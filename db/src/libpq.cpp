@@ -82,15 +82,6 @@ Features features() noexcept {
     return found;
 }
 
-void Canceller::Free::operator()(pg_cancel* cancel) const noexcept { PQfreeCancel(cancel); }
-
-std::string Canceller::cancel() const {
-    if (!cancel_) return "the connection was never open";
-    std::array<char, 256> problem{};
-    if (PQcancel(cancel_.get(), problem.data(), static_cast<int>(problem.size())) != 0) return {};
-    return problem[0] != '\0' ? problem.data() : "the cancel request failed";
-}
-
 void Session::Finish::operator()(pg_conn* connection) const noexcept { PQfinish(connection); }
 
 Session::Session(const std::map<std::string, std::string>& values) {
@@ -311,7 +302,5 @@ void Session::hang_up() noexcept {
     const int fd = socket();
     if (fd >= 0) ::shutdown(fd, SHUT_RDWR);
 }
-
-Canceller Session::canceller() const { return Canceller(PQgetCancel(connection_.get())); }
 
 }  // namespace coaio::db::pq

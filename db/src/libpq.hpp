@@ -91,6 +91,25 @@ struct Notice {
     ErrorFields fields;
 };
 
+enum class Progress : unsigned char { wants_read, wants_write, done, failed };
+
+/// A cancel request on its way, without blocking and encrypted like its session. Only where `features().async_cancel`.
+class CancelRequest {
+public:
+    explicit CancelRequest(pg_cancel_conn* owned) noexcept : request_(owned) {}
+    /// Begins; then wait for what `poll` wants, at first to write, until it is done or failed. The socket may change.
+    [[nodiscard]] bool start();
+    [[nodiscard]] Progress poll();
+    [[nodiscard]] int socket() const noexcept;
+    [[nodiscard]] std::string error() const;
+
+private:
+    struct Free {
+        void operator()(pg_cancel_conn* request) const noexcept;
+    };
+    std::unique_ptr<pg_cancel_conn, Free> request_;
+};
+
 /// Cancels whatever the session it was made of runs; may be used on another thread and after the session's end.
 class Canceller {
 public:
@@ -105,7 +124,6 @@ private:
     std::unique_ptr<pg_cancel, Free> cancel_;
 };
 
-enum class Progress : unsigned char { wants_read, wants_write, done, failed };
 enum class TxStatus : unsigned char { idle, active, in_transaction, failed, unknown };
 
 /// One PGconn, non-blocking.
@@ -169,6 +187,7 @@ public:
     [[nodiscard]] std::optional<Result> next_result();
     [[nodiscard]] std::optional<Notification> next_notification();
     [[nodiscard]] Canceller canceller() const;
+    [[nodiscard]] CancelRequest cancel_request() const;
     /// Cuts the connection under whoever waits for it; the session stays to be read to its end.
     void hang_up() noexcept;
 

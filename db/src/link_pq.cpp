@@ -38,8 +38,9 @@ PqLink::Use::Use(PqLink& link) : link_(&link) {
     link.in_transaction_ = link.session_->transaction() != pq::TxStatus::idle;
 }
 
-PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options)
+PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options, std::shared_ptr<Semaphore> cancels)
     : session_(std::move(session)),
+      cancels_(std::move(cancels)),
       statements_(options.statement_cache),
       cancel_timeout_(options.cancel_timeout),
       cancel_by_closing_(options.cancel_by_closing),

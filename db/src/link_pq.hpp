@@ -9,6 +9,8 @@
 #include <coaio/db/listener.hpp>
 #include <coaio/db/options.hpp>
 
+#include <coaio/core/semaphore.hpp>
+
 #include <deque>
 #include <exception>
 #include <memory>
@@ -26,8 +28,9 @@ namespace coaio::db::detail {
 /// A link over libpq. Its socket is registered with the loop for each wait alone, by level (LPQ-01, LPQ-02).
 class PqLink final : public Link {
 public:
-    /// `session` is connected.
-    PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options);
+    /// `session` is connected; `cancels` limits how many cancel requests are on their way from one pool.
+    PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options,
+           std::shared_ptr<Semaphore> cancels = std::make_shared<Semaphore>());
 
     Coro<Rows> run(const std::string& sql, const Params& params) override;
     Coro<Rows> command(std::string sql, OnCancel on_cancel) override;
@@ -124,6 +127,7 @@ private:
     void collect_notifications();
 
     std::unique_ptr<pq::Session> session_;
+    std::shared_ptr<Semaphore> cancels_;
     Statements statements_;
     Duration cancel_timeout_;
     bool cancel_by_closing_;

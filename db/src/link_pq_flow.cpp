@@ -98,6 +98,12 @@ Coro<> PqLink::quieten(OnCancel on_cancel) {
         co_await drain();
         co_return;
     }
+    if (pq::features().async_cancel) {
+        // One after the other: it ends whether or not the answer is read meanwhile.
+        co_await send_cancel_on_loop(session_->cancel_request(), *cancels_);
+        co_await drain();
+        co_return;
+    }
     auto cancelled = send_cancel(session_->canceller());
     std::exception_ptr failure;
     try {

@@ -16,7 +16,8 @@ class PoolHandle {
 public:
     PoolHandle(std::unique_ptr<Connector> connector, const PoolOptions& options)
         : state(std::make_shared<PoolState>(std::move(connector), options.pool_values(),
-                                            options.connect_values().cancel_timeout)),
+                                            options.connect_values().cancel_timeout,
+                                            options.connect_values().on_notice)),
           commit(options.connect_values().commit),
           cancel_timeout(options.connect_values().cancel_timeout) {}
     PoolHandle(const PoolHandle&) = delete;
@@ -49,11 +50,11 @@ Coro<Pool> Pool::connect(std::string_view url, PoolOptions options) {
     return open_pool(std::move(pool), std::move(handle));
 }
 
-Coro<Connection> Pool::acquire() const { return acquire_from(*this); }
+Coro<Connection> Pool::acquire(std::source_location where) const { return acquire_from(*this, where); }
 
-Coro<Connection> Pool::acquire_from(Pool pool) {
+Coro<Connection> Pool::acquire_from(Pool pool, std::source_location where) {
     detail::PoolHandle& handle = *pool.handle_;
-    detail::Lease lease = co_await handle.state->acquire();
+    detail::Lease lease = co_await handle.state->acquire(where);
     co_return Connection(std::make_shared<detail::Use>(std::move(lease), handle.commit, handle.cancel_timeout));
 }
 

@@ -2,6 +2,7 @@
 #include "pool_state.hpp"
 
 #include <coaio/core/activity.hpp>
+#include <coaio/core/dump.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/timeout.hpp>
 
@@ -11,6 +12,15 @@
 namespace coaio::db::detail {
 
 using namespace std::chrono_literals;
+
+namespace {
+
+std::string place_of(const std::source_location& where) {
+    if (where.line() == 0) return {};
+    return "; it was taken at " + std::string(where.file_name()) + ":" + std::to_string(where.line());
+}
+
+}  // namespace
 
 Lease::Lease(Lease&& other) noexcept
     : pool_(std::move(other.pool_)),
@@ -70,8 +80,9 @@ WaitInfo AcquireWait::describe() const {
     return info;
 }
 
-PoolState::PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout)
-    : connector_(std::move(connector)), values_(values), cancel_timeout_(cancel_timeout) {
+PoolState::PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout,
+                     NoticeHandler warn)
+    : connector_(std::move(connector)), values_(values), cancel_timeout_(cancel_timeout), warn_(std::move(warn)) {
     values_.max_size = std::max<std::size_t>(values_.max_size, 1);
     values_.max_idle = std::min<Duration>(values_.max_idle, 24h * 3650);
     values_.max_lifetime = std::min<Duration>(values_.max_lifetime, 24h * 3650);
@@ -86,7 +97,31 @@ bool PoolState::loop_alive() const noexcept {
     return core_ != nullptr && running == core_ && !running->closed;
 }
 
-Coro<Lease> PoolState::acquire() {
+/// While it lives, what the running task holds is known to wait for more.
+class PoolState::HolderWaits {
+public:
+    explicit HolderWaits(PoolState& pool) : pool_(&pool), task_(current_task()) { mark(true); }
+    HolderWaits(const HolderWaits&) = delete;
+    HolderWaits& operator=(const HolderWaits&) = delete;
+    ~HolderWaits() { mark(false); }
+
+private:
+    void mark(bool waits) noexcept {
+        for (Slot& each : pool_->slots_) {
+            if (each.holder && each.holder == task_) each.holder_waits = waits;
+        }
+    }
+    PoolState* pool_;
+    std::optional<AnyTask> task_;
+};
+
+bool PoolState::deadlocked() const noexcept {
+    return slots_.size() >= values_.max_size && std::all_of(slots_.begin(), slots_.end(), [](const Slot& each) {
+               return each.state == Slot::State::in_use && each.holder_waits;
+           });
+}
+
+Coro<Lease> PoolState::acquire(std::source_location where) {
     binding_.require("pool");
     core_ = coaio::detail::thread_state.core;
     if (closed_) throw PoolClosed();
@@ -96,6 +131,13 @@ Coro<Lease> PoolState::acquire() {
     if (waiting_.empty()) lease = Lease(shared_from_this(), take_idle());
     if (!lease || needs_ping(lease.slot())) {
         ++totals_.waits;
+        const HolderWaits holder(*this);
+        if (deadlocked() && get_running_loop().debug()) {
+            throw UsageError(
+                "a deadlock: every task that holds a connection of the pool waits for another one; give it back first, "
+                "or take both from the start\n" +
+                dump_tasks());
+        }
         bool timed_out = false;
         Timeout limit(deadline_in(values_.acquire_timeout));
         try {
@@ -118,6 +160,7 @@ Coro<Lease> PoolState::acquire() {
     }
     lease.slot().taken = Clock::now();
     lease.slot().holder = current_task();
+    lease.slot().where = where;
     co_return std::move(lease);
 }
 
@@ -197,14 +240,17 @@ void PoolState::throw_timeout(Duration waited) const {
         if (oldest == nullptr || each.taken < oldest->taken) oldest = &each;
     }
     if (oldest != nullptr) {
-        text += "; held longest, for " + in_ms(Clock::now() - oldest->taken) + ", by " + oldest->holder->repr();
+        text += "; held longest, for " + in_ms(Clock::now() - oldest->taken) + ", by " + oldest->holder->repr() +
+                place_of(oldest->where);
     }
+    if (deadlocked()) text += "; a deadlock: every task that holds one waits for another";
     if (!last_failure_.empty()) text += "; the last attempt to connect failed: " + last_failure_;
     throw PoolTimeout(text, waited);
 }
 
 void PoolState::give_back(Slot& slot) noexcept {
     slot.holder.reset();
+    slot.holder_waits = false;
     if (!loop_alive()) {
         remove(slot);
         return;
@@ -216,6 +262,7 @@ void PoolState::give_back(Slot& slot) noexcept {
         case LinkState::failed:
         case LinkState::unread:
             slot.state = Slot::State::cleaning;
+            warn_of(slot);
             start(slot, clean(shared_from_this(), slot));
             break;
         case LinkState::busy:
@@ -227,6 +274,18 @@ void PoolState::give_back(Slot& slot) noexcept {
     try {
         grow();
     } catch (...) {  // no memory for another one: the next who comes tries again
+    }
+}
+
+void PoolState::warn_of(const Slot& slot) const noexcept {
+    if (!warn_) return;
+    try {
+        ErrorFields fields;
+        fields.severity = "WARNING";
+        fields.message =
+            "a connection came back to the pool in a transaction, which is rolled back" + place_of(slot.where);
+        warn_(fields);
+    } catch (...) {  // a handler that fails must not keep the connection from coming back
     }
 }
 

@@ -16,6 +16,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct Slot {
     TimePoint expires{};
     TimePoint idle_since{};
     TimePoint taken{};
+    std::source_location where;  // it was taken
+    bool holder_waits = false;   // for another one of this pool
     std::uint64_t era = 0;
     std::optional<AnyTask> holder;
     std::optional<AnyTask> worker;  // opens or cleans it
@@ -94,12 +97,13 @@ private:
 /// The pool's logic, over links of any kind.
 class PoolState : public std::enable_shared_from_this<PoolState> {
 public:
-    PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout);
+    PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout,
+              NoticeHandler warn = NoticeHandler());
     ~PoolState();
     PoolState(const PoolState&) = delete;
     PoolState& operator=(const PoolState&) = delete;
 
-    [[nodiscard]] Coro<Lease> acquire();
+    [[nodiscard]] Coro<Lease> acquire(std::source_location where = std::source_location());
     /// Opens one connection now and fails as that does.
     [[nodiscard]] Coro<> open_first();
     [[nodiscard]] Coro<> close();
@@ -114,12 +118,16 @@ public:
 private:
     friend AcquireWait;
     struct WorkGuard;
+    class HolderWaits;
 
     [[nodiscard]] Coro<Lease> acquire_slowly(Lease lease);
     [[nodiscard]] Coro<bool> answers(Link& link) const;
     [[nodiscard]] bool needs_ping(const Slot& slot) const;
     [[nodiscard]] Slot* take_idle();
     [[noreturn]] void throw_timeout(Duration waited) const;
+    /// All connections are held by tasks that wait for another one.
+    [[nodiscard]] bool deadlocked() const noexcept;
+    void warn_of(const Slot& slot) const noexcept;
 
     void grow();
     [[nodiscard]] Slot& add_slot();
@@ -142,6 +150,7 @@ private:
     std::unique_ptr<Connector> connector_;
     PoolValues values_;
     Duration cancel_timeout_;
+    NoticeHandler warn_;
     coaio::detail::LoopCore* core_ = nullptr;
     coaio::detail::LoopBinding binding_;
     std::list<Slot> slots_;

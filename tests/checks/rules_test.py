@@ -188,6 +188,11 @@ class Rules(unittest.TestCase):
             "docs/conformance.ids": ids + "missing: AAA-1\n"})))
         self.assertTrue(any("twice" in one for one in found(rules.conformance, files | {
             "docs/conformance.ids": ids + "AAA-1 again\n"})))
+        partly = {"docs/conformance.ids": ids + "partly: AAA-1 when it rains\n"}
+        self.assertIn("in two parts<br>**not shown**: when it rains |", table(**partly))
+        self.assertIn("1 of 2 behaviours have a test, 1 more", table(**partly))
+        self.assertEqual(len(found(rules.conformance, {"docs/conformance-db.ids": "## P\nAAA-1 one\n"} | {
+            "docs/conformance-db.md": "", "tests/db/x_test.cpp": 'TEST_CASE("AAA-1: here") {}'})), 1)
         refused = {"docs/conformance.ids": "## P\nAAA-1 one\n", "tests/compile/x.cpp": "// test: AAA-1: cannot\n"}
         self.assertEqual(len(found(rules.conformance, refused)), 1)
 

@@ -20,7 +20,7 @@ std::string problem_of(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("a URI and key=value pairs say the same") {
+TEST_CASE("CON-10: a URI and key=value pairs say the same") {
     auto uri = db::Conninfo::parse("postgresql://us%65r:p%40ss@[::1]:5433/data%20base?application_name=x");
     CHECK(uri.get("user") == "user");
     CHECK(uri.get("password") == "p@ss");
@@ -36,7 +36,7 @@ TEST_CASE("a URI and key=value pairs say the same") {
     CHECK(db::Conninfo::parse("user=a user=b").get("user") == "b");
 }
 
-TEST_CASE("a list of hosts has one port or as many ports") {
+TEST_CASE("CON-10: a list of hosts has one port or as many ports") {
     auto one = db::Conninfo::parse("host=a,b port=1").hosts();
     REQUIRE(one.size() == 2);
     CHECK(one[1].name == "b");
@@ -61,7 +61,7 @@ TEST_CASE("a socket folder is no host name") {
     CHECK_FALSE(db::Conninfo::parse("hostaddr=127.0.0.1").hosts()[0].is_socket());
 }
 
-TEST_CASE("no word of a password is in any message") {
+TEST_CASE("CON-11: no word of a password is in any message") {
     for (const std::string text : {
              "postgresql://me:hunter2@host:5432:7/x",
              "postgresql://me:hunter2%zz@host/x",
@@ -89,7 +89,7 @@ TEST_CASE("an option libpq does not know is named where nothing secret can be ta
     CHECK_THROWS_AS(info.set("colour", "red"), db::UsageError);
 }
 
-TEST_CASE("a NUL byte is refused wherever it comes in") {
+TEST_CASE("CON-12: a NUL byte is refused wherever it comes in") {
     CHECK_THAT(problem_of(std::string("user=a\0b", 8)), tests::contains("NUL"));
     CHECK(problem_of("postgresql://a%00b@host/x") != "accepted");
     auto info = db::Conninfo::parse("user=me");

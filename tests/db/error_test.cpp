@@ -29,7 +29,7 @@ bool is_a(const std::string& state) {
 
 }  // namespace
 
-TEST_CASE("an error has the type of its state, else of its class, else the root") {
+TEST_CASE("ERR-02: an error has the type of its state, else of its class, else the root") {
     CHECK(is_a<db::UniqueViolation>("23505"));
     CHECK(is_a<db::ForeignKeyViolation>("23503"));
     CHECK(is_a<db::NotNullViolation>("23502"));
@@ -54,7 +54,7 @@ TEST_CASE("a state or a class can be asked for") {
     CHECK_FALSE(db::Error(fields("")).is(""));
 }
 
-TEST_CASE("what may be run again is what cannot apply anything twice") {
+TEST_CASE("ERR-04: what may be run again is what cannot apply anything twice") {
     CHECK(db::Error(fields("40001")).retryable());
     CHECK(db::Error(fields("40P01")).retryable());
     CHECK(db::Error(fields("57P01")).retryable());
@@ -82,7 +82,7 @@ TEST_CASE("a commit of unknown outcome is unknown, whatever else is said of it")
     CHECK_THAT(error.what(), tests::contains("unknown"));
 }
 
-TEST_CASE("the text of an error shows the statement's beginning and no detail") {
+TEST_CASE("ERR-08: the text of an error shows the statement's beginning and no detail") {
     auto given = fields("23505");
     given.message = "duplicate key";
     given.detail = "Key (email)=(secret@example.com) already exists.";
@@ -106,7 +106,7 @@ TEST_CASE("a long statement is cut between characters") {
     CHECK(std::string(db::Error(given).what()).size() < 400);
 }
 
-TEST_CASE("errors before sending say so") {
+TEST_CASE("ERR-04: errors before sending say so") {
     CHECK(db::ParameterError(2, "too long").outcome() == db::Outcome::not_sent);
     CHECK(std::string(db::ParameterError(2, "too long").what()) == "parameter $2: too long");
     CHECK(db::PoolClosed().outcome() == db::Outcome::not_sent);

@@ -112,7 +112,7 @@ Coro<std::string> problem_of(World& world) {
 }
 
 Coro<> run_out(World& world) {
-    Lease held = co_await world.pool->acquire();
+    Lease held = co_await world.pool->acquire(std::source_location::current());
     auto waiting = coaio::create_task(problem_of(world));
     co_await coaio::sleep(0s);
     const std::string full = co_await problem_of(world);
@@ -121,6 +121,8 @@ Coro<> run_out(World& world) {
     CHECK_THAT(late, tests::contains("timeout"));
     CHECK_THAT(late, tests::contains("1 of 1 connections, 1 in use"));
     CHECK_THAT(late, tests::contains("for 3000 ms, by <Task pending name='Task-1'"));
+    CHECK_THAT(late, tests::contains("it was taken at"));
+    CHECK_THAT(late, tests::contains("pool_state_test.cpp:"));
     held.give_back();
     require_whole(world);
 }
@@ -222,6 +224,58 @@ Coro<> return_dirty(World& world) {
     require_whole(world);
 }
 
+Coro<> serve_by_release(World& world) {
+    Lease first = co_await world.pool->acquire();
+    world.server->connect_time = 10s;
+    auto waiter = coaio::create_task(use_once(world));
+    co_await coaio::sleep(1s);
+    CHECK(world.pool->statistics().opening == 1);
+    first.give_back();
+    co_await waiter;
+    CHECK(world.pool->statistics().opening == 1);
+    co_await coaio::sleep(20s);
+    CHECK(world.pool->statistics().idle == 2);
+    require_whole(world);
+}
+
+Coro<std::string> take_two(World& world) {
+    Lease one = co_await world.pool->acquire();
+    co_await coaio::sleep(1s);
+    try {
+        Lease two = co_await world.pool->acquire();
+    } catch (const db::UsageError& error) {
+        co_return std::string("refused: ") + error.what();
+    } catch (const db::PoolTimeout& error) {
+        co_return std::string("timeout: ") + error.what();
+    }
+    co_return "both";
+}
+
+Coro<> wait_in_a_circle(World& world) {
+    auto other = coaio::create_task(take_two(world));
+    const std::string first = co_await take_two(world);
+    const std::string second = co_await other;
+    CHECK_THAT(first, tests::contains("timeout: "));
+    CHECK_THAT(first, tests::contains("a deadlock: every task that holds one waits for another"));
+    CHECK((second == "both" || second.find("timeout: ") == 0));
+
+    coaio::get_running_loop().set_debug(true);
+    auto again = coaio::create_task(take_two(world));
+    const std::string third = co_await take_two(world);
+    const std::string fourth = co_await again;
+    const std::string& refused = third == "both" ? fourth : third;
+    CHECK((third == "both" || fourth == "both"));
+    CHECK_THAT(refused, tests::contains("refused: a deadlock"));
+    CHECK_THAT(refused, tests::contains("take_two"));
+    // One task with two is none, where there is one more.
+    auto held = coaio::create_task(use_once(world, 2s));
+    co_await coaio::sleep(1ms);
+    const std::string fine = co_await take_two(world);
+    CHECK(fine == "both");
+    co_await held;
+    require_whole(world);
+}
+
 Coro<> close_it(World& world) {
     auto busy = coaio::create_task(use_once(world, 5s));
     co_await coaio::sleep(1s);
@@ -309,6 +363,14 @@ TEST_CASE("POL-13 POL-24: connections go when idle or old for too long, or expir
     in(db::PoolOptions(), grow_old);
 }
 
+TEST_CASE("POL-09: who waits is served by whichever comes first, and what is opened too many is kept") {
+    in(db::PoolOptions().max_size(2), serve_by_release);
+}
+
+TEST_CASE("POL-28: tasks that wait for each other's connections are told so, in debug mode at once") {
+    in(db::PoolOptions().max_size(2).acquire_timeout(3s), wait_in_a_circle);
+}
+
 TEST_CASE("POL-12: min_size is kept in the background") { in(db::PoolOptions().min_size(3), keep_some); }
 
 TEST_CASE("POL-16: what comes back in a transaction is rolled back by the pool") {
@@ -317,7 +379,7 @@ TEST_CASE("POL-16: what comes back in a transaction is rolled back by the pool")
 
 TEST_CASE("close waits for what is in use and refuses the rest") { in(db::PoolOptions().max_size(1), close_it); }
 
-TEST_CASE("a crowd with cancellations in any order leaves the pool whole") {
+TEST_CASE("POL-01: a crowd with cancellations in any order leaves the pool whole") {
     coaio::testing::explore([] { return crowd(); });
 }
 

@@ -12,6 +12,8 @@
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 
+#include <csignal>
+
 namespace db = coaio::db;
 using coaio::Coro;
 using namespace std::chrono_literals;
@@ -43,7 +45,10 @@ Coro<> share(std::string url) {
 }
 
 Coro<> come_back_clean(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    std::string warned;
+    auto pool = co_await db::Pool::connect(
+        url, db::PoolOptions().max_size(1).on_notice(
+                 [&warned](const db::ErrorFields& notice) { warned += notice.severity + notice.message; }));
     int pid = 0;
     {
         auto connection = co_await pool.acquire();
@@ -56,6 +61,9 @@ Coro<> come_back_clean(std::string url) {
     CHECK(rows == 0);
     auto connection = co_await pool.acquire();
     CHECK(connection.pid() == pid);
+    CHECK_THAT(warned, tests::contains("WARNINGa connection came back to the pool in a transaction"));
+    CHECK_THAT(warned, tests::contains("pool_test.cpp:"));
+    connection.release();
     connection.release();
     const bool refused2 = co_await tests::throws<db::UsageError>(connection.query("select 1"));
     CHECK(refused2);
@@ -116,6 +124,27 @@ Coro<> outlive_a_restart(std::string url, tests::Postgres* server, tests::Stop h
     }
 }
 
+Coro<> lose_all(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(4).min_size(4));
+    const int pid = co_await pool.query_value<int>("select pg_backend_pid()");
+    ::kill(pid, SIGKILL);
+    int fine = 0;
+    for (int i = 0; i < 2000 && fine < 8; ++i) {
+        bool lost = false;
+        try {
+            fine += co_await pool.query_value<int>("select 1");
+        } catch (const db::ConnectionError&) {
+            lost = true;
+        }
+        if (!lost) continue;
+        fine = 0;
+        co_await coaio::sleep(5ms);
+    }
+    CHECK(fine == 8);
+    while (pool.statistics().idle < 4) co_await coaio::sleep(1ms);
+    CHECK(pool.statistics().size == 4);
+}
+
 Coro<std::string> connect_with(std::string url) {
     try {
         auto pool = co_await db::Pool::connect(url);
@@ -148,13 +177,14 @@ Coro<> leave_in_use(std::string url) {
 
 }  // namespace
 
-TEST_CASE("64 tasks share a pool of 4", "[pgtest]") {
+TEST_CASE("POL-26: 64 tasks share a pool of 4", "[pgtest]") {
     tests::Database database;
     coaio::testing::run(share(database.conninfo()));
     CHECK(database.server().await_sessions(database.name(), 0));
 }
 
-TEST_CASE("POL-16: a connection that comes back in a transaction is rolled back and handed out again", "[pgtest]") {
+TEST_CASE("POL-16 POL-20: a connection that comes back in a transaction is rolled back and handed out again",
+          "[pgtest]") {
     tests::Database database;
     coaio::testing::run(come_back_clean(database.conninfo()));
 }
@@ -167,6 +197,13 @@ TEST_CASE("CAN-13: a query whose time is over is cancelled in the server and its
 TEST_CASE("FLT-01: a backend terminated mid-query fails its query with 57P01 and no other", "[pgtest]") {
     tests::Database database;
     coaio::testing::run(lose_a_backend(database.conninfo()));
+}
+
+TEST_CASE("FLT-02 POL-12: when one backend is killed all sessions end, and the pool is full again in seconds",
+          "[pgtest]") {
+    tests::Database database;
+    coaio::run(lose_all(database.conninfo()));
+    CHECK(database.server().await_sessions(database.name(), 0));
 }
 
 TEST_CASE("POL-14 FLT-03: connections that died while idle are never handed out", "[pgtest]") {

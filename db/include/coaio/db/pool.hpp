@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <string_view>
 #include <utility>
 
@@ -56,7 +57,8 @@ public:
     [[nodiscard]] static Coro<Pool> connect(std::string_view url, PoolOptions options = PoolOptions());
 
     /// A connection of one's own until it is destroyed.
-    [[nodiscard]] Coro<Connection> acquire() const;
+    /// `where` is what a PoolTimeout says of who holds it, and a warning of one that came back in a transaction.
+    [[nodiscard]] Coro<Connection> acquire(std::source_location where = std::source_location::current()) const;
 
     /// Runs `body(transaction)` in the current task, between BEGIN and COMMIT, on one connection, and gives what it gives.
     ///
@@ -65,9 +67,10 @@ public:
     /// Errors: what the body throws; what COMMIT fails with, which then had no effect; CommitUnknownError when the
     /// connection broke, or stayed silent, after COMMIT was sent and its outcome could not be found out; see `Transaction`.
     template <class F>
-    [[nodiscard]] auto transaction(F&& body, TransactionOptions options = {}) const {
+    [[nodiscard]] auto transaction(F&& body, TransactionOptions options = {},
+                                   std::source_location where = std::source_location::current()) const {
         COAIO_CHECK_BODY(F);
-        return run_transaction<std::decay_t<F>>(*this, std::forward<F>(body), options);
+        return run_transaction<std::decay_t<F>>(*this, std::forward<F>(body), options, where);
     }
 
     /// Runs `body(transaction)` as `transaction` does, and again from BEGIN on when it lost against another one (40001,
@@ -77,9 +80,10 @@ public:
     ///
     ///     co_await pool.retry_transaction(transfer, {.transaction = {.isolation = Isolation::serializable}});
     template <class F>
-    [[nodiscard]] auto retry_transaction(F&& body, RetryOptions options = {}) const {
+    [[nodiscard]] auto retry_transaction(F&& body, RetryOptions options = {},
+                                         std::source_location where = std::source_location::current()) const {
         COAIO_CHECK_BODY(F);
-        return run_again<std::decay_t<F>>(*this, std::forward<F>(body), options);
+        return run_again<std::decay_t<F>>(*this, std::forward<F>(body), options, where);
     }
 
     /// Takes no more requests, gives those that wait PoolClosed, and waits until those in use have come back.
@@ -96,22 +100,23 @@ private:
     [[nodiscard]] Coro<Rows> run_statement(std::string sql, Params params) const;
     [[nodiscard]] std::shared_ptr<detail::Path> path() const;
     [[nodiscard]] static Coro<Rows> run_on(Pool pool, std::string sql, Params params);
-    [[nodiscard]] static Coro<Connection> acquire_from(Pool pool);
+    [[nodiscard]] static Coro<Connection> acquire_from(Pool pool, std::source_location where);
     [[nodiscard]] static Coro<> close_down(Pool pool);
     template <class F>
-    [[nodiscard]] static Coro<detail::TransactionResult<F>> run_transaction(Pool pool, F body,
-                                                                            TransactionOptions options) {
-        const Connection connection = co_await pool.acquire();
+    [[nodiscard]] static Coro<detail::TransactionResult<F>>
+    run_transaction(Pool pool, F body, TransactionOptions options, std::source_location where) {
+        const Connection connection = co_await pool.acquire(where);
         co_return co_await detail::run_transaction<F>(connection.use(), 0, std::move(body), options);
     }
 
     template <class F>
-    [[nodiscard]] static Coro<detail::TransactionResult<F>> run_again(Pool pool, F body, RetryOptions options) {
+    [[nodiscard]] static Coro<detail::TransactionResult<F>> run_again(Pool pool, F body, RetryOptions options,
+                                                                      std::source_location where) {
         detail::Retries retries(options, true);
         for (;;) {
             std::exception_ptr failure;
             try {
-                const Connection connection = co_await pool.acquire();
+                const Connection connection = co_await pool.acquire(where);
                 co_return co_await detail::run_transaction<F&>(connection.use(), 0, body, options.transaction);
             } catch (...) {
                 failure = std::current_exception();
