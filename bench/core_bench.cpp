@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: MIT
-// coaio-bench-core BENCH N: one micro-benchmark, in the plainest way a user would write it. Prints
-// {"sec": wall, "cpu": process CPU} of the benchmark without the program's start.
+// coaio-bench-core BENCH N [ROUNDS]: one micro-benchmark, in the plainest way a user would write it, some rounds of it.
+// Prints {"sec": wall, "cpu": process CPU} of the benchmark without the program's start.
 
 #include "bench.hpp"
 
 #include <coaio/core.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 using coaio::Coro;
@@ -87,6 +92,39 @@ Coro<> gather(long n) {
     for (const long value : co_await coaio::gather(std::move(coros))) sink += value;
 }
 
+// All of them ready in each turn.
+Coro<> crowd(long n) {
+    std::vector<coaio::Task<>> tasks;
+    tasks.reserve(static_cast<std::size_t>(n));
+    for (long i = 0; i < n; ++i) tasks.push_back(coaio::create_task(yielder(10)));
+    for (auto& task : tasks) co_await task;
+}
+
+Coro<> read_byte(int number) {
+    const coaio::io::Descriptor descriptor(number);
+    std::array<std::byte, 1> room{};
+    const auto got = co_await descriptor.read(room);
+    if (got.count != 1) throw std::runtime_error("descriptors: no byte came");
+}
+
+// Registered, waited for, told and closed, all open together.
+Coro<> descriptors(long n) {
+    std::vector<int> others;
+    std::vector<coaio::Task<>> tasks;
+    for (long i = 0; i < n; ++i) {
+        std::array<int, 2> ends{};
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+            throw std::runtime_error("descriptors: too few are allowed, see ulimit -n");
+        }
+        others.push_back(ends[1]);
+        tasks.push_back(coaio::create_task(read_byte(ends[0])));
+    }
+    co_await coaio::sleep(0s);
+    for (const int each : others) sink += ::write(each, "x", 1);
+    for (auto& task : tasks) co_await task;
+    for (const int each : others) ::close(each);
+}
+
 constexpr bench::Bench core_benches[] = {
     {"create_await", create_await},
     {"spawn_join", spawn_join},
@@ -95,18 +133,24 @@ constexpr bench::Bench core_benches[] = {
     {"timers", timers},
     {"queue", queue},
     {"gather", gather},
+    {"crowd", crowd},
+    {"descriptors", descriptors},
 };
 
 void usage() {
-    std::fputs("usage: coaio-bench-core BENCH N, with BENCH one of", stderr);
+    std::fputs("usage: coaio-bench-core BENCH N [ROUNDS], with BENCH one of", stderr);
     for (const bench::Bench& each : core_benches) std::fprintf(stderr, " %s", each.name);
     for (const bench::Bench& each : bench::database_benches()) std::fprintf(stderr, " %s", each.name);
     std::fputs("\n", stderr);
 }
 
-int run(const bench::Bench& chosen, long n) {
+Coro<> repeat(const bench::Bench& chosen, long n, long rounds) {
+    for (long i = 0; i < rounds; ++i) co_await chosen.run(n);
+}
+
+int run(const bench::Bench& chosen, long n, long rounds) {
     bench::begin();
-    coaio::run(chosen.run(n));
+    coaio::run(repeat(chosen, n, rounds));
     std::printf("{\"sec\": %.6f, \"cpu\": %.6f}\n",
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
                 static_cast<double>(std::clock() - cpu_then) / CLOCKS_PER_SEC);
@@ -121,13 +165,15 @@ void bench::begin() noexcept {
 }
 
 int main(int argc, char** argv) {
-    if (argc == 3) {
+    if (argc == 3 || argc == 4) {
         const std::string_view name = argv[1];
+        const long n = std::atol(argv[2]);
+        const long rounds = argc == 4 ? std::atol(argv[3]) : 1;
         for (const bench::Bench& each : core_benches) {
-            if (name == each.name) return run(each, std::atol(argv[2]));
+            if (name == each.name) return run(each, n, rounds);
         }
         for (const bench::Bench& each : bench::database_benches()) {
-            if (name == each.name) return run(each, std::atol(argv[2]));
+            if (name == each.name) return run(each, n, rounds);
         }
     }
     usage();

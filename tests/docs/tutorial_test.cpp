@@ -5,7 +5,9 @@
 #include "support/catch.hpp"
 
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 using namespace std::chrono_literals;
 
@@ -46,6 +48,64 @@ void test_withdraw() {
 }
 // [/testing]
 
+// [pool]
+class Connections {
+public:
+    explicit Connections(int count) : free_(count) {}
+
+    coaio::Coro<> take() {
+        auto guard = co_await changed_.scoped();
+        co_await changed_.wait_for([this] { return free_ > 0; });
+        --free_;
+    }
+    coaio::Coro<> give_back() {
+        auto guard = co_await changed_.scoped();
+        ++free_;
+        changed_.notify();
+    }
+    int free() const { return free_; }
+
+private:
+    coaio::Condition changed_;
+    int free_;
+};
+
+coaio::Coro<> use(Connections& pool) {
+    co_await pool.take();
+    auto body = [](coaio::Scope&) -> coaio::Coro<> { co_await coaio::sleep(20ms); };
+    auto give_back = [&pool](coaio::Scope&) -> coaio::Coro<> { co_await pool.give_back(); };
+    co_await coaio::finally(body, give_back);
+}
+// [/pool]
+
+// [pool-test]
+coaio::Coro<> many_users(std::shared_ptr<Connections> pool) {
+    auto body = [&pool](coaio::TaskGroup& group) -> coaio::Coro<> {
+        std::vector<coaio::Task<>> users;
+        for (int i = 0; i < 5; ++i) users.push_back(group.create_task(use(*pool)));
+        co_await coaio::sleep(10ms * static_cast<int>(coaio::get_running_loop().random() % 5));
+        users[1].cancel();
+    };
+    co_await coaio::task_group(body);
+    if (pool->free() != 2) throw std::logic_error("a connection was lost");
+}
+
+void test_pool() {
+    coaio::testing::explore([] { return many_users(std::make_shared<Connections>(2)); });
+
+    auto pool = std::make_shared<Connections>(2);
+    auto once = [&] {
+        pool = std::make_shared<Connections>(2);
+        return many_users(pool);
+    };
+    coaio::testing::cut(once, [&](std::size_t) {
+        if (pool->free() != 2) throw std::logic_error("a connection was lost");
+    });
+}
+// [/pool-test]
+
 }  // namespace
 
 TEST_CASE("the test of docs/tutorial.md passes") { test_withdraw(); }
+
+TEST_CASE("the pool of docs/tutorial.md loses nothing") { test_pool(); }
