@@ -16,8 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include <sys/socket.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
 using namespace std::chrono_literals;
 using coaio::Coro;
@@ -100,29 +99,25 @@ Coro<> crowd(long n) {
     for (auto& task : tasks) co_await task;
 }
 
-Coro<> read_byte(int number) {
+Coro<> be_told(int number) {
     const coaio::io::Descriptor descriptor(number);
-    std::array<std::byte, 1> room{};
+    std::array<std::byte, 8> room{};
     const auto got = co_await descriptor.read(room);
-    if (got.count != 1) throw std::runtime_error("descriptors: no byte came");
+    if (got.count != room.size()) throw std::runtime_error("descriptors: nothing came");
 }
 
 // Registered, waited for, told and closed, all open together.
 Coro<> descriptors(long n) {
-    std::vector<int> others;
+    std::vector<int> numbers;
     std::vector<coaio::Task<>> tasks;
     for (long i = 0; i < n; ++i) {
-        std::array<int, 2> ends{};
-        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-            throw std::runtime_error("descriptors: too few are allowed, see ulimit -n");
-        }
-        others.push_back(ends[1]);
-        tasks.push_back(coaio::create_task(read_byte(ends[0])));
+        numbers.push_back(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+        if (numbers.back() == -1) throw std::runtime_error("descriptors: too few are allowed, see ulimit -n");
+        tasks.push_back(coaio::create_task(be_told(numbers.back())));
     }
     co_await coaio::sleep(0s);
-    for (const int each : others) sink += ::write(each, "x", 1);
+    for (const int each : numbers) ::eventfd_write(each, 1);
     for (auto& task : tasks) co_await task;
-    for (const int each : others) ::close(each);
 }
 
 constexpr bench::Bench core_benches[] = {

@@ -6,6 +6,7 @@
 
 A copy stands in a namespace coaio::NAME, and uses the library for all that it does not bring itself. It fails when the
 text to be changed is no longer there exactly once: then the library has changed, and the bug has to be planted anew.
+When the linker misses something of a copy, that is now defined in another source: add it to the copy's list.
 """
 import pathlib
 import re
