@@ -14,7 +14,7 @@ namespace store {
 [[nodiscard]] coaio::db::PoolOptions pool_options(std::size_t max_size, std::string program);
 
 /// Makes the tables, or what they lack yet; several programs may do it at the same time.
-/// Errors: `coaio::Error` where they were made by a newer version of this program, which alone knows what they mean.
+/// Errors: `coaio::db::MigrationError` where a newer version of this program was here, which alone knows what they mean.
 [[nodiscard]] coaio::Coro<> create_schema(coaio::db::Pool pool);
 
 }  // namespace store

@@ -230,7 +230,10 @@ Coro<> JobWorkerState::shut_down() {
                  " handlers do not end when they are cancelled; their leases run out");
         }
     }
-    if (!endings_.empty() || writing_) {
+    // Whoever ends the loop may have cancelled the writer together with everything else.
+    const bool gone = std::all_of(keepers_.begin(), keepers_.end(), [](const Task<>& task) { return task.done(); });
+    if (gone && !failure_) start("job-ends", write_endings());
+    if (!endings_.empty() || !sending_.empty()) {
         written_.clear();
         const bool written = co_await settled(written_, step_limit);
         if (!written) tell("job queue " + queue_.name() + ": not every end could be written; leases run out");

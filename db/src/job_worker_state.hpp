@@ -95,8 +95,9 @@ private:
 
     // job_worker_write.cpp
     Coro<> write_endings();
-    Coro<> write(std::vector<JobEnding> batch);
-    Coro<Rows> send(const std::vector<JobEnding>& batch, bool completed) const;
+    void gather_batch();
+    Coro<> write();
+    [[nodiscard]] Coro<Rows> send() const;
     void acknowledge(const JobEnding& ending, bool written);
 
     // job_worker_leases.cpp
@@ -114,7 +115,6 @@ private:
     bool running_ = false;
     bool stopping_ = false;
     bool dispatching_ = false;
-    bool writing_ = false;
     std::exception_ptr failure_;
     std::vector<Task<>> takers_;   // those that end when the worker stops
     std::vector<Task<>> keepers_;  // and those that go on until nothing is held
@@ -123,6 +123,8 @@ private:
     std::deque<Held*> waiting_;
     std::size_t at_work_ = 0;
     std::deque<JobEnding> endings_;
+    std::vector<JobEnding> sending_;  // what the statement on its way is about
+    bool sent_ = false;               // it may have reached the server
     std::size_t ending_count_ = 0;
 
     Event over_;   // it is to stop

@@ -19,47 +19,54 @@ constexpr std::size_t most_in_a_batch = 1000;
 // While one batch is on its way the next one gathers, so that batches are the larger the more there is to do.
 Coro<> JobWorkerState::write_endings() {
     for (;;) {
-        if (endings_.empty()) {
+        if (sending_.empty()) gather_batch();
+        if (sending_.empty()) {
             written_.set();
             to_write_.clear();
             co_await to_write_.wait();
             continue;
         }
-        std::vector<JobEnding> completed;
-        std::vector<JobEnding> others;
-        for (std::size_t i = 0; i < most_in_a_batch && !endings_.empty(); ++i) {
-            auto& list = endings_.front().kind == Kind::completed ? completed : others;
-            list.push_back(std::move(endings_.front()));
-            endings_.pop_front();
-        }
-        writing_ = true;
-        if (!completed.empty()) co_await write(std::move(completed));
-        if (!others.empty()) co_await write(std::move(others));
-        writing_ = false;
+        co_await write();
+        sending_.clear();
+        sent_ = false;
         room_.set();
     }
 }
 
-Coro<> JobWorkerState::write(std::vector<JobEnding> batch) {
-    const bool completed = batch.front().kind == Kind::completed;
-    bool again = false;
+// Those that are done, or those that are not: each sort is one statement.
+void JobWorkerState::gather_batch() {
+    std::deque<JobEnding> rest;
+    for (JobEnding& ending : endings_) {
+        const bool fits =
+            sending_.empty() || (sending_.size() < most_in_a_batch &&
+                                 (sending_.front().kind == Kind::completed) == (ending.kind == Kind::completed));
+        if (fits) {
+            sending_.push_back(std::move(ending));
+        } else {
+            rest.push_back(std::move(ending));
+        }
+    }
+    endings_ = std::move(rest);
+}
+
+Coro<> JobWorkerState::write() {
     for (;;) {
         std::optional<Rows> rows;
         std::exception_ptr failure;
+        const bool again = std::exchange(sent_, true);
         try {
-            rows = co_await wait_for(send(batch, completed), options_.lease_);
+            rows = co_await wait_for(send(), options_.lease_);
         } catch (const std::exception&) {
             failure = std::current_exception();
         }
         if (failure) {
-            again = true;
             co_await bear(failure, "ending jobs");
             continue;
         }
         std::set<std::int64_t> written;
         for (const std::int64_t id : rows->as<std::int64_t>()) written.insert(id);
         const TimePoint now = Clock::now();
-        for (const JobEnding& ending : batch) {
+        for (const JobEnding& ending : sending_) {
             // What was sent twice may have been written by the first; nobody else could within the lease.
             const auto at = held_.find(Key(ending.id, ending.attempt));
             const bool ours = again && at != held_.end() && now < at->second->deadline;
@@ -69,14 +76,14 @@ Coro<> JobWorkerState::write(std::vector<JobEnding> batch) {
     }
 }
 
-Coro<Rows> JobWorkerState::send(const std::vector<JobEnding>& batch, bool completed) const {
+Coro<Rows> JobWorkerState::send() const {
     std::vector<std::int64_t> ids;
     std::vector<std::int32_t> attempts;
     std::vector<std::string> states;
     std::vector<std::int64_t> delays;
     std::vector<std::optional<std::string>> errors;
     std::vector<bool> counted;
-    for (const JobEnding& ending : batch) {
+    for (const JobEnding& ending : sending_) {
         ids.push_back(ending.id);
         attempts.push_back(ending.attempt);
         states.emplace_back(ending.kind == Kind::died ? "dead" : "ready");
@@ -85,7 +92,7 @@ Coro<Rows> JobWorkerState::send(const std::vector<JobEnding>& batch, bool comple
         counted.push_back(ending.kind == Kind::failed || ending.kind == Kind::died);
     }
     const Pool& pool = queue_.state()->pool;
-    if (completed) return pool.query(job_sql::complete, ids, attempts);
+    if (sending_.front().kind == Kind::completed) return pool.query(job_sql::complete, ids, attempts);
     return pool.query(job_sql::put_back, ids, attempts, states, delays, errors, counted);
 }
 

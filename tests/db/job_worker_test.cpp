@@ -300,6 +300,21 @@ Coro<> stop_gracefully(std::string url, const tests::Database& database) {
     CHECK(database.value("select string_agg(payload || state || failures, ',') from coaio_job") == "0ready0");
 }
 
+// Gives the worker, which still runs when the program is over.
+Coro<db::JobWorker> leave_it_running(std::string url) {
+    const db::Pool pool(url);
+    const db::JobQueue queue(pool, "q");
+    co_await queue.prepare();
+    for (int i = 0; i < 6; ++i) co_await put(queue, tests::numbered(i));
+    auto handler = [](db::Job& job) -> Coro<> {
+        if (tests::number_of(job) > 0) co_await coaio::sleep(1h);
+    };
+    const db::JobWorker worker(queue, handler, tests::quick_worker().concurrency(2).prefetch(2).grace(1h));
+    static_cast<void>(coaio::create_task(worker.run()));
+    while (worker.statistics().completed == 0 || worker.statistics().waiting == 0) co_await coaio::sleep(1ms);
+    co_return worker;
+}
+
 Coro<> hear_at_once(std::string url) {
     const db::Pool pool(url);
     const db::JobQueue queue(pool, "q");
@@ -441,6 +456,14 @@ TEST_CASE("JOB-03: the job of a worker that is gone runs again after its lease, 
 TEST_CASE("a worker that is cancelled gives its handlers their time, and the rest back", "[pgtest]") {
     tests::Database database;
     coaio::run(stop_gracefully(database.conninfo(), database));
+}
+
+TEST_CASE("a worker whose program ends gives back what it has", "[pgtest]") {
+    tests::Database database;
+    const db::JobWorker worker = coaio::run(leave_it_running(database.conninfo()));
+    CHECK(database.value("select count(*) from coaio_job where state = 'ready' and failures = 0") == "5");
+    CHECK(worker.statistics().returned == worker.statistics().taken - 1);
+    CHECK(worker.statistics().running + worker.statistics().waiting + worker.statistics().ending == 0);
 }
 
 TEST_CASE("a worker that listens hears of jobs at once, and listens again when its session was lost", "[pgtest]") {

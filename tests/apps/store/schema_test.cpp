@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "store/schema.hpp"
 
-#include <coaio/core/error.hpp>
 #include <coaio/core/gather.hpp>
 #include <coaio/core/run.hpp>
+#include <coaio/db/migrations.hpp>
 #include <coaio/db/pool.hpp>
 
 #include "support/catch.hpp"
@@ -29,28 +29,29 @@ TEST_CASE("the tables are made once, whoever comes first") {
     const tests::Database database;
     coaio::run(create_at_once(database.conninfo()));
     coaio::run(create(database.conninfo()));
-    CHECK(database.value("select string_agg(version::text, ',') from coaio.schema_version") == "2");
+    CHECK(database.value("select string_agg(set_name || version, ',') from coaio.coaio_migration") == "crawls1");
 }
 
-TEST_CASE("a database of version 1 gets what it lacks, and its crawls are the servers'") {
+TEST_CASE("a database from before there was a book gets what it lacks, and its crawls are the servers'") {
     const tests::Database database;
     coaio::run(create(database.conninfo()));
-    database.sql("alter table coaio.crawls drop column run_by; update coaio.schema_version set version = 1;"
+    database.sql("alter table coaio.crawls drop column run_by; drop table coaio.coaio_migration;"
                  "insert into coaio.crawls (urls, settings) values ('{http://a/}', '{}')");
     coaio::run(create(database.conninfo()));
     CHECK(database.value("select run_by from coaio.crawls") == "server");
-    CHECK(database.value("select max(version) from coaio.schema_version") == "2");
+    CHECK(database.value("select count(*) from coaio.coaio_migration") == "1");
 }
 
 TEST_CASE("a database of a newer version is refused, and left as it is") {
     const tests::Database database;
     coaio::run(create(database.conninfo()));
-    database.sql("insert into coaio.schema_version values (3)");
+    database.sql("insert into coaio.coaio_migration (set_name, version, name, checksum, applied_at) "
+                 "values ('crawls', 2, 'more', '', now())");
     try {
         coaio::run(create(database.conninfo()));
         FAIL("it was taken");
-    } catch (const coaio::Error& error) {
-        CHECK_THAT(error.what(), tests::contains("set up by a newer coaio (schema 3, this one knows 2)"));
+    } catch (const coaio::db::MigrationError& error) {
+        CHECK_THAT(error.what(), tests::contains("migration 2 (more)") && tests::contains("set up by a newer version"));
     }
-    CHECK(database.value("select count(*) from coaio.schema_version") == "2");
+    CHECK(database.value("select count(*) from coaio.coaio_migration") == "2");
 }
