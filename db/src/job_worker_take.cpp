@@ -6,14 +6,16 @@
 #include <coaio/db/listener.hpp>
 
 #include <coaio/core/loop.hpp>
+#include <coaio/core/mask.hpp>
 #include <coaio/core/sleep.hpp>
-#include <coaio/core/timeout.hpp>
 
 #include <algorithm>
 #include <utility>
 
 namespace coaio::db::detail {
 namespace {
+
+using namespace std::chrono_literals;
 
 // Drawn anew each time, so that many workers do not come all at once.
 Duration between(Duration least, Duration most) {
@@ -42,7 +44,9 @@ Coro<> JobWorkerState::take_jobs() {
         std::size_t taken = 0;
         std::exception_ptr failure;
         try {
-            taken = co_await claim(most);
+            // What the server has given is not to be lost, whoever cancels.
+            auto claiming = claim(most);
+            taken = co_await masked(std::move(claiming), {.deadline = std::min<Duration>(options_.lease_, 5s)});
         } catch (const std::exception&) {
             failure = std::current_exception();
         }
@@ -63,7 +67,7 @@ Coro<std::size_t> JobWorkerState::claim(std::size_t most) {
     const TimePoint sent = Clock::now();
     auto claiming = queue_.state()->pool.query(job_sql::claim, queue_.name(), most, milliseconds_of(options_.lease_),
                                                options_.name_);
-    const Rows rows = co_await wait_for(std::move(claiming), options_.lease_);
+    const Rows rows = co_await std::move(claiming);
     ++stats_.claims;
     stats_.taken += rows.size();
     for (const Row row : rows) {
