@@ -13,6 +13,7 @@
 #include "net/streams.hpp"
 #include "support/catch.hpp"
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,7 +48,7 @@ Router shop(Orders& orders) {
             }
         });
     });
-    app.get("/unread", [](Request&) -> Coro<Response> { co_return Response::text(std::string(200'000, 'u')); });
+    app.get("/unread", [](Request&) -> Coro<Response> { co_return Response::text(std::string(100'000, 'u')); });
     app.post("/orders/{id}", [&orders](Request& req) -> Coro<Response> {
         ++orders[req.param<int>("id")];
         co_return Response::text("taken");
@@ -85,7 +86,7 @@ Coro<> one_request(const Client& client, const std::string& base, Tally& tally) 
         break;
     }
     case 1: {
-        std::string body(draw(100'000), 'b');
+        std::string body(draw(20'000), 'b');
         auto response = co_await client.post(base + "/echo", body, "text/plain");
         co_await read_all(std::move(response), std::move(body));
         break;
@@ -112,7 +113,7 @@ Coro<> one_request(const Client& client, const std::string& base, Tally& tally) 
 
 // Errors of coaio are clear ones; a wrong answer is a logic_error, and fails the run.
 Coro<> customer(const Client& client, const std::string& base, Tally& tally) {
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 4; ++i) {
         auto task = create_task(one_request(client, base, tally));
         std::optional<TimerHandle> axe;
         if (draw(4) == 0) {
@@ -177,7 +178,7 @@ Coro<> trade(Tally& all, bool secure) {
         const Client client(ClientOptions().max_per_host(most).tls(tests::client_context()).timeout(60s));
         const std::string base = secure ? "https://localhost:80" : "http://shop.example";
         std::vector<Task<>> customers;
-        for (int i = 0; i < 6; ++i) customers.push_back(create_task(customer(client, base, tally)));
+        for (int i = 0; i < 5; ++i) customers.push_back(create_task(customer(client, base, tally)));
         for (const auto& each : customers) co_await each;
         network.set_options({});
         co_await check_pool(client, base, most);
@@ -253,7 +254,11 @@ TEST_CASE("on rough networks every request gets its whole answer or a clear erro
 
 TEST_CASE("on rough networks, over TLS, too") {
     Tally all;
-    testing::explore([&] { return trade(all, true); }, {.seeds = 10});
+    // So many and no more: handshakes are dear.
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        CAPTURE(seed);
+        testing::run(trade(all, true), {.seed = seed});
+    }
     CHECK(all.right > all.failed);
     CHECK(all.failed > 0);
 }
