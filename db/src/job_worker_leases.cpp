@@ -21,8 +21,8 @@ constexpr std::uint64_t many_dead_rows = 10000;
 
 }  // namespace
 
-// The steps are a third of the lease, and between failures a twentieth: a statement that fails ends nothing before the
-// lease is really over.
+// A lease is renewed after a quarter to a third of it, and what fails is tried again soon: a statement that fails ends
+// nothing before the lease is really over.
 Coro<> JobWorkerState::renew_leases() {
     for (;;) {
         co_await sleep(options_.lease_ / 12);

@@ -29,7 +29,7 @@ public:
     JobWorkerOptions& prefetch(std::size_t value);
     /// The most that one statement takes. 100.
     JobWorkerOptions& batch(std::size_t value);
-    /// How long a job is held without a sign of life; renewed after a third of it. 30 s.
+    /// How long a job is held without a sign of life; renewed after a quarter to a third of it. 30 s.
     JobWorkerOptions& lease(Duration value);
     /// How often jobs are looked for when nothing wakes the worker: a time between these, drawn anew. 1 s, 5 s.
     JobWorkerOptions& poll(Duration least, Duration most);
