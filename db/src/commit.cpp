@@ -24,7 +24,8 @@ constexpr const char* find_table =
     "select format('%I.%I', n.nspname, c.relname), s.backend_start::text from pg_class c join pg_namespace n on n.oid "
     "= "
     "c.relnamespace, pg_stat_get_activity(pg_backend_pid()) s where c.oid = to_regclass('coaio_commit') and "
-    "c.relpersistence = 'p' and c.relkind in ('r', 'p') and has_table_privilege(c.oid, 'insert, select') and exists "
+    "c.relpersistence = 'p' and c.relkind in ('r', 'p') and has_table_privilege(c.oid, 'insert') and "
+    "has_table_privilege(c.oid, 'select') and exists "
     "(select from pg_language where lanname = 'plpgsql')";
 
 std::string quoted(const std::string& text) {
@@ -122,9 +123,17 @@ bool ends_transaction(std::string_view sql) noexcept {
 Coro<> find_commit_table(Link& link) {
     CommitTable& known = link.commit_table();
     if (known.looked && (known.usable() || Clock::now() - *known.looked < look_again)) co_return;
-    const Rows rows = co_await link.command(find_table, OnCancel::wait);
+    Rows rows;
+    bool answered = false;
+    try {
+        rows = co_await link.command(find_table, OnCancel::wait);
+        answered = true;
+    } catch (const Error& error) {
+        if (!error.connection_good()) throw;  // else it is a server that is like Postgres, but not in this
+    }
     known.looked = Clock::now();
     known.name.clear();
+    if (!answered) co_return;
     if (const auto found = rows.optional<std::string, std::string>()) {
         known.name = std::get<0>(*found);
         known.backend_start = std::get<1>(*found);

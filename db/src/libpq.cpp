@@ -176,6 +176,8 @@ ErrorFields Session::error() const {
 ErrorFields Session::connect_error() const {
     ErrorFields fields = error();
     fields.connection_good = false;
+    // That is known before the server could say so, and will not change by trying again.
+    if (PQconnectionNeedsPassword(connection_.get()) != 0) fields.sqlstate = sqlstate::invalid_password;
     // "… failed: FATAL:  28P01: password authentication failed …", then "LOCATION:  auth_failed, auth.c:326"
     std::string& text = fields.message;
     const std::size_t place = text.find("\nLOCATION:");

@@ -92,7 +92,7 @@ TEST_CASE("the rows outlive the variable they were in while they are gone throug
     CHECK(all == "annbob");
 }
 
-TEST_CASE("no row, one row, too many rows") {
+TEST_CASE("CUR-07: no row, one row, too many rows") {
     auto none = fake_rows({{"n", db::Oid::int4}});
     auto two = fake_rows({{"n", db::Oid::int4}}, {{"1"}, {"2"}});
     CHECK_FALSE(none.optional<int>());
@@ -132,7 +132,7 @@ TEST_CASE("missing and surplus columns are refused") {
     CHECK_THAT(problem_of([&] { (void)twice.front().at("id"); }), tests::contains("two columns"));
 }
 
-TEST_CASE("NULL in a plain type names the column and the row") {
+TEST_CASE("TYP-16: NULL in a plain type names the column and the row") {
     auto rows = users();
     auto mapped = rows.as<int, std::string, double>();
     auto at = mapped.begin();
