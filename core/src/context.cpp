@@ -90,9 +90,12 @@ std::shared_ptr<const void> bind_context(const void* key, std::shared_ptr<const 
     return before;
 }
 
-void require_token(const void* of, const void* variable) {
+std::uint64_t running_task_id() noexcept { return thread_state.task != nullptr ? thread_state.task->id() : 0; }
+
+void require_token(const void* of, const void* variable, std::uint64_t task) {
     if (of == nullptr) throw RuntimeError("this token of a context variable has been used already");
     if (of != variable) throw ValueError("this token belongs to another context variable");
+    if (task != running_task_id()) throw ValueError("this token belongs to another task: each has its own values");
 }
 
 }  // namespace coaio::detail

@@ -24,8 +24,10 @@ namespace coaio {
 
 namespace {
 
-// With work at hand the kernel is asked only after so many steps: asking costs more than a step.
-constexpr std::uint32_t steps_between_polls = 64;
+// With work at hand the kernel is asked only after so many steps, as asking costs more than a short step, and after so
+// much time: long steps must not keep it waiting.
+constexpr std::uint32_t most_steps_between_polls = 64;
+constexpr std::int64_t time_between_polls = 1'000'000;
 
 // So that one task whose peer is always quicker than it cannot keep the others waiting.
 constexpr std::uint32_t io_operations_per_step = 32;
@@ -134,6 +136,7 @@ void Loop::Impl::turn() {
     if (ready.empty() || stopping || steps_since_poll >= steps_between_polls || virtual_time) [[unlikely]] {
         const std::int64_t before = read_clock();
         if (!debug) longest_step = std::max(longest_step, before - now);
+        plan_next_poll(before - now);
         now = before;
         wait_for_work();
         steps_since_poll = 0;
@@ -148,6 +151,16 @@ void Loop::Impl::turn() {
         run_ready();
     } while (!ready.empty() && !stopping && escaping == nullptr && steps_since_poll < steps_between_polls &&
              !virtual_time && !mailbox->filled());
+}
+
+// From how long the steps since the last poll took: the clock itself is not read between polls.
+void Loop::Impl::plan_next_poll(std::int64_t took) noexcept {
+    if (took <= time_between_polls) {
+        steps_between_polls = std::min(steps_between_polls * 2, most_steps_between_polls);
+    } else {
+        const auto fitting = std::int64_t{steps_since_poll} * time_between_polls / took;
+        steps_between_polls = std::clamp(static_cast<std::uint32_t>(fitting), 1U, most_steps_between_polls);
+    }
 }
 
 void Loop::Impl::run_ready() {
@@ -343,7 +356,7 @@ LoopStats Loop::stats() const noexcept {
     stats.ready = impl_->ready.size();
     stats.timers = impl_->timers.size();
     stats.tasks = impl_->task_count;
-    const std::int64_t since_look = impl_->running ? impl_->read_clock() - impl_->now : 0;
+    const std::int64_t since_look = impl_->running && !impl_->debug ? impl_->read_clock() - impl_->now : 0;
     stats.longest_step = Duration(std::max(impl_->longest_step, since_look));
     stats.frame_pool_bytes = detail::frame_pool_bytes();
     return stats;

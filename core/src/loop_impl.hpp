@@ -27,12 +27,13 @@ struct Loop::Impl : detail::LoopCore {
     /// Null but in tests: sockets and look-ups are the system's.
     std::shared_ptr<detail::Sockets> sockets;
     ExceptionHandler exception_handler;
-    bool running = false;
+    std::atomic<bool> running = false;  // read by who asks all loops
     bool stopping = false;
     std::thread::id thread;
 
     std::uint64_t turns = 0;
     std::uint32_t steps_since_poll = 0;
+    std::uint32_t steps_between_polls = 1;
     std::int64_t longest_step = 0;
     std::int64_t slow_step = 100'000'000;
 
@@ -59,6 +60,7 @@ struct Loop::Impl : detail::LoopCore {
     void run();
     void turn();
     void run_ready();
+    void plan_next_poll(std::int64_t took) noexcept;
     void wait_for_work();
     void take_posted();
     void drop_inside();

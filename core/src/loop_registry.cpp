@@ -56,10 +56,6 @@ std::string instead(DumpFormat format, const char* member, const char* line) {
 
 Answer ask(Loop& loop, DumpOptions options) {
     Answer answer;
-    if (thread_state.core == &loop.core()) {
-        answer.text = dump_loop(loop.core(), options);
-        return answer;
-    }
     const auto promise = std::make_shared<std::promise<std::string>>();
     answer.pending = promise->get_future();
     try {
@@ -76,30 +72,49 @@ Answer ask(Loop& loop, DumpOptions options) {
     return answer;
 }
 
+using Deadline = std::chrono::steady_clock::time_point;  // lint-ok: clock threads
+
+std::string take(Answer& answer, Deadline deadline, DumpFormat format) {
+    if (!answer.pending.valid()) return std::move(answer.text);
+    if (answer.pending.wait_until(deadline) != std::future_status::ready) {
+        return instead(format, "busy", "busy: it did not answer within a second");
+    }
+    try {
+        return answer.pending.get();
+    } catch (const std::future_error&) {  // it closed, and dropped the question
+        return instead(format, "closed", "closed");
+    }
+}
+
 }  // namespace
 
 std::string dump_every_loop(DumpOptions options) {
     std::vector<Answer> answers;
+    Answer* own = nullptr;
     {
         // Held while asking: a loop cannot go away meanwhile.
         const std::lock_guard lock(registry().mutex);
-        for (Loop* const loop : registry().loops) answers.push_back(ask(*loop, options));
+        answers.reserve(registry().loops.size());
+        for (Loop* const loop : registry().loops) {
+            if (thread_state.core == &loop->core()) {
+                own = &answers.emplace_back();
+            } else if (loop->is_running()) {
+                answers.push_back(ask(*loop, options));
+            }
+        }
     }
+    if (own != nullptr) own->text = dump_loop(*thread_state.core, options);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);  // lint-ok: clock threads
     const bool json = options.format == DumpFormat::json;
     std::string text = json ? "{\"loops\":[" : "";
     std::size_t number = 0;
     for (Answer& answer : answers) {
-        if (answer.pending.valid()) {
-            answer.text = answer.pending.wait_until(deadline) == std::future_status::ready
-                              ? answer.pending.get()
-                              : instead(options.format, "busy", "busy: it did not answer within a second");
-        }
+        const std::string dump = take(answer, deadline, options.format);
         ++number;
         if (json) {
-            text += (number == 1 ? "{\"number\":" : ",{\"number\":") + std::to_string(number) + "," + answer.text + "}";
+            text += (number == 1 ? "{\"number\":" : ",{\"number\":") + std::to_string(number) + "," + dump + "}";
         } else {
-            text += "loop " + std::to_string(number) + "\n" + answer.text;
+            text += "loop " + std::to_string(number) + "\n" + dump;
         }
     }
     return json ? text + "]}" : text;

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <optional>
 #include <string_view>
+#include <unistd.h>
 #include <vector>
 
 namespace coaio {
@@ -103,7 +104,11 @@ void die_of_interrupt() {
     std::exit(130);
 }
 
-void exit_as_asked(const SystemExit& request) { std::exit(request.code()); }
+void exit_as_asked(const SystemExit& request) {
+    // Elsewhere other threads would still use what an exit destroys: there it ends the thread, by the exception.
+    if (::gettid() != ::getpid()) throw;
+    std::exit(request.code());
+}
 
 }  // namespace detail
 

@@ -143,19 +143,21 @@ Coro<> await_connections(std::shared_ptr<Serving> serving, Duration grace) {
     }
 }
 
-Coro<> run_server(Listener& listener, std::shared_ptr<Serving> serving) {
+Coro<> run_server(Listener& listener, std::shared_ptr<Serving> serving, bool own_listener) {
     std::exception_ptr end;
     try {
         co_await accept_all(listener, serving);
     } catch (...) {
         end = std::current_exception();
     }
+    // Who comes while the last ones finish is refused, or goes to a successor.
+    if (own_listener) listener.close();
     co_await await_connections(serving, serving->options.grace);
     std::rethrow_exception(end);
 }
 
 Coro<> run_own_server(Listener listener, std::shared_ptr<Serving> serving) {
-    co_await run_server(listener, std::move(serving));
+    co_await run_server(listener, std::move(serving), true);
 }
 
 std::shared_ptr<Serving> make_serving(Handler handler, const ServeOptions& options) {
@@ -169,7 +171,7 @@ std::shared_ptr<Serving> make_serving(Handler handler, const ServeOptions& optio
 }  // namespace
 
 Coro<> serve(Listener& listener, Handler handler, ServeOptions options) {
-    return run_server(listener, make_serving(std::move(handler), options));
+    return run_server(listener, make_serving(std::move(handler), options), false);
 }
 
 Coro<> serve(Listener&& listener, Handler handler, ServeOptions options) {

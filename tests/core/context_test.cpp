@@ -95,6 +95,13 @@ TEST_CASE("a token gives a variable back what it was before, once, and to no oth
         const coaio::ContextVar<int> other("other");
         REQUIRE(std::string(other.name()) == "other");
         REQUIRE_THROWS_AS(other.reset(first), coaio::ValueError);
+        auto resets = [](coaio::ContextVar<int>::Token* token) -> Coro<> {
+            count.reset(*token);
+            co_return;
+        };
+        auto stranger = create_task(resets(&first));
+        co_await coaio::sleep(0s);
+        REQUIRE_THROWS_AS(stranger.result(), coaio::ValueError);
         count.reset(first);
         REQUIRE(count.get() == std::nullopt);
         REQUIRE(count.get_or(7) == 7);

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -432,4 +433,30 @@ TEST_CASE("a wait that was cancelled may see its descriptor closed before it res
         co_await coaio::sleep(coaio::Duration::zero());
         CHECK(task.cancelled());
     }());
+}
+
+TEST_CASE("tasks with long steps that give way to the others do not keep the kernel waiting") {
+    const auto long_step = [] {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);  // lint-ok: clock a busy CPU
+        while (std::chrono::steady_clock::now() < end) continue;                           // lint-ok: clock a busy CPU
+    };
+    auto main = [](auto step) -> Coro<int> {
+        const auto ends = socket_pair();
+        const Descriptor near(ends[0]);
+        const Descriptor far(ends[1]);
+        auto reader = coaio::create_task(read_text(near));
+        for (int i = 0; i < 80; ++i) {
+            step();
+            co_await coaio::sleep(coaio::Duration::zero());
+        }
+        REQUIRE(::write(far.number(), "x", 1) == 1);
+        int steps = 0;
+        for (; !reader.done(); ++steps) {
+            step();
+            co_await coaio::sleep(coaio::Duration::zero());
+        }
+        co_return steps;
+    };
+    coaio::Loop loop;
+    REQUIRE(loop.run_until_complete(main(long_step)) <= 4);
 }

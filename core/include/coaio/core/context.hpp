@@ -3,6 +3,7 @@
 
 #include <coaio/core/detail/context_node.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -36,12 +37,26 @@ public:
 
     /// Remembers what the variable was before a `set`. Belongs to the task that set it.
     class Token {
+    public:
+        Token(Token&& other) noexcept
+            : variable_(std::exchange(other.variable_, nullptr)),
+              task_(other.task_),
+              before_(std::move(other.before_)) {}
+        Token& operator=(Token&& other) noexcept {
+            variable_ = std::exchange(other.variable_, nullptr);
+            task_ = other.task_;
+            before_ = std::move(other.before_);
+            return *this;
+        }
+        ~Token() = default;
+
     private:
         friend ContextVar;
         Token(const ContextVar& variable, std::shared_ptr<const void> before) noexcept
-            : variable_(&variable), before_(std::move(before)) {}
+            : variable_(&variable), task_(detail::running_task_id()), before_(std::move(before)) {}
 
         const ContextVar* variable_;
+        std::uint64_t task_;
         std::shared_ptr<const void> before_;  // null: it had no value
     };
 
@@ -50,10 +65,10 @@ public:
         return Token(*this, detail::bind_context(this, std::make_shared<const T>(std::move(value))));
     }
     /// Gives it back the value that it had before the `set` that gave the token, or none.
-    /// Throws `ValueError` for another variable's token, `RuntimeError` for one that was used before or outside a task.
+    /// Throws `ValueError` for another variable's token or another task's, `RuntimeError` for one that was used before.
     void reset(Token& token) const {
-        detail::require_token(token.variable_, this);
-        detail::bind_context(this, token.before_);
+        detail::require_token(token.variable_, this, token.task_);
+        detail::bind_context(this, std::move(token.before_));
         token.variable_ = nullptr;
     }
 

@@ -73,7 +73,8 @@ namespace detail {
 ///
 /// At the end left-over tasks are cancelled and awaited, async generators closed, the default executor joined and the
 /// loop closed. After SIGINT it does all that and ends the process the way SIGINT does (a shell sees 130); after a
-/// `SystemExit` it does all that and ends the process with its code, by `std::exit`. A `Runner` throws both instead.
+/// `SystemExit` it does all that and ends the process with its code, by `std::exit`; on another thread than the
+/// program's first it throws it. A `Runner` throws both instead.
 /// Errors: what the coroutine throws; `RuntimeError` when a loop already runs in this thread.
 ///
 ///     int main() { return coaio::run(amain()); }  // amain gives an int; of a Coro<> there is nothing to return

@@ -108,7 +108,7 @@ template <class F>
     COAIO_CHECK_BODY(F);
     return detail::serve(listener, detail::Handler(std::forward<F>(handler)), options);
 }
-/// The same with a listener that it owns and closes.
+/// The same with a listener that it owns, and closes as soon as it stops accepting.
 template <class F>
     requires std::is_invocable_r_v<Coro<>, std::decay_t<F>&, Stream&> && std::copy_constructible<std::decay_t<F>>
 [[nodiscard]] Coro<> serve(Listener&& listener, F&& handler, ServeOptions options = {}) {

@@ -86,7 +86,9 @@ private:
 /// Binds a variable in the running task's context, to nothing if `value` is null, and gives what it was bound to. Throws
 /// `RuntimeError` outside a task.
 std::shared_ptr<const void> bind_context(const void* key, std::shared_ptr<const void> value);
-/// Throws unless a token, of the variable `of` or null when it was used, is good for `variable`.
-void require_token(const void* of, const void* variable);
+/// 0 outside a task.
+[[nodiscard]] std::uint64_t running_task_id() noexcept;
+/// Throws unless a token, of the variable `of` (null: used) and set by the task `task`, is good for `variable` here.
+void require_token(const void* of, const void* variable, std::uint64_t task);
 
 }  // namespace coaio::detail
