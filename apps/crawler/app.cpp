@@ -87,7 +87,7 @@ public:
             if (crawling_) crawling_->cancel();
             loop_->remove_signal_handler(SIGTERM);  // the next one ends the program
         });
-        loop_->add_signal_handler(SIGUSR1, [&screen] { screen.line(coaio::dump_tasks()); });
+        loop_->add_signal_handler(SIGUSR1, [&screen] { screen.line(coaio::dump_tasks(coaio::all_loops)); });
     }
     Signals(const Signals&) = delete;
     Signals& operator=(const Signals&) = delete;

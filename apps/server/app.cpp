@@ -6,13 +6,13 @@
 #include <optional>
 #include <utility>
 
-#include <coaio/core/dump.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
 #include <coaio/db/error.hpp>
 #include <coaio/http/access_log.hpp>
+#include <coaio/http/debug.hpp>
 #include <coaio/http/error.hpp>
 #include <coaio/http/request.hpp>
 #include <coaio/http/response.hpp>
@@ -157,11 +157,9 @@ void add_health_routes(coaio::http::Router& app, const coaio::db::Pool& pool, Sh
     app.get("/metrics", [&shared](Request&) -> coaio::Coro<Response> {
         co_return Response(Status::ok, shared.metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
     });
-    if (shared.debug_tasks) {
-        app.get("/debug/tasks", [](Request&) -> coaio::Coro<Response> {
-            co_return Response::text(coaio::dump_tasks(coaio::all_loops));
-        });
-    }
+    coaio::http::DebugOptions debug;
+    debug.anybody = shared.debug_tasks;
+    app.get("/debug/tasks", coaio::http::debug_tasks(debug));
 }
 
 coaio::Coro<coaio::http::Router> build_app(Shared& shared) {

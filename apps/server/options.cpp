@@ -45,7 +45,7 @@ void declare(CLI::App& app, Options& options, int& grace) {
         ->envname(environment_name("--log-format"))
         ->transform(CLI::CheckedTransformer(formats).description(""));
     app.add_flag("--debug-tasks", options.debug_tasks,
-                 "Show the tree of live tasks at /debug/tasks, to anybody who asks")
+                 "Show the tree of live tasks at /debug/tasks to anybody who asks, not to this machine only")
         ->envname(environment_name("--debug-tasks"));
     add("--crawls", options.crawls, "Crawls that run at the same time; others wait for their turn")
         ->check(CLI::Range(1, 64));

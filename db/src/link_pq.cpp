@@ -58,6 +58,7 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
 Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
+    const Running running(pid_, sql);
     if (unread_) co_await end_unread();
     decisive_ = in_transaction_ && ends_transaction(sql);
     for (bool again = false;;) {
@@ -77,6 +78,7 @@ Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
 Coro<Rows> PqLink::command(std::string sql, OnCancel on_cancel) {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
+    const Running running(pid_, sql);
     if (unread_) co_await end_unread();
     decisive_ = on_cancel == OnCancel::close;
     std::exception_ptr failure;

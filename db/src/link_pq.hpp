@@ -3,6 +3,7 @@
 
 #include "libpq.hpp"
 #include "link.hpp"
+#include "running.hpp"
 #include "statements.hpp"
 
 #include <coaio/db/batch.hpp>
@@ -174,6 +175,7 @@ template <class T, class F>
 Coro<T> PqLink::turn(F start, const std::string& sql) {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
+    const Running running(pid_, sql);
     if (unread_) co_await end_unread();
     std::exception_ptr failure;
     try {

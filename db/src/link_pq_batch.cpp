@@ -70,6 +70,7 @@ Coro<std::optional<pq::Result>> PqLink::pipeline_result() {
 Coro<BatchAnswers> PqLink::run_batch(const std::vector<Batch::Statement>& statements) {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
+    const Running running(pid_, statements.front().sql, statements.size());
     if (unread_) co_await end_unread();
     for (bool again = false;; again = true) {
         std::exception_ptr failure;

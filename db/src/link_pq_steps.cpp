@@ -51,6 +51,7 @@ bool PqLink::in_transaction() const noexcept {
 
 template <class T>
 Coro<T> PqLink::flow_step(Coro<T> work) {
+    const Running running(pid_, flow_sql_);
     std::exception_ptr failure;
     try {
         T result = co_await std::move(work);
@@ -80,6 +81,7 @@ ErrorFields PqLink::failure_of(const pq::Result& result, const std::string& sql)
 Coro<> PqLink::begin_rows(const std::string& sql, const Params& params) {
     if (cancellation_due()) co_await throw_if_cancelled();
     Use use(*this);
+    const Running running(pid_, sql);
     if (unread_) co_await end_unread();
     flow_sql_ = sql;
     for (bool again = false;;) {
@@ -168,6 +170,7 @@ Coro<std::optional<Rows>> PqLink::collect_rows() {
 Coro<PqLink::CopyShape> PqLink::begin_copy(const std::string& sql, CopyWay way) {
     if (cancellation_due()) co_await throw_if_cancelled();
     Use use(*this);
+    const Running running(pid_, sql);
     if (unread_) co_await end_unread();
     flow_sql_ = sql;
     std::exception_ptr failure;

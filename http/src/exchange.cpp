@@ -5,6 +5,7 @@
 #include "streamed_body.hpp"
 #include "text.hpp"
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/timeout.hpp>
 #include <coaio/http/error.hpp>
@@ -101,6 +102,7 @@ Coro<> Exchange::run() {
 }
 
 Coro<> Exchange::run_all() {
+    const Doing doing([this] { return WaitInfo{.what = "request " + subject()}; });
     const std::size_t limit = redirects_left_;
     for (;;) {
         co_await run_once();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "pool.hpp"
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/loop.hpp>
 
 #include <algorithm>
@@ -75,9 +76,18 @@ Coro<Turn> Pool::enter(std::string origin) {
     auto& known = origins_[origin];
     if (known == nullptr) known = std::make_shared<Origin>(origin, max_per_host_);
     Turn turn(shared_from_this(), known);
+    const Doing doing([this, &turn] { return describe_entry(*turn.origin_); });
     turn.guard_.emplace(co_await turn.origin_->turns.scoped());
     ++busy_;
     co_return std::move(turn);
+}
+
+WaitInfo Pool::describe_entry(const Origin& origin) const {
+    const std::size_t in_use = max_per_host_ - origin.turns.value();
+    const std::string limit = std::to_string(in_use) + " of " + std::to_string(max_per_host_);
+    WaitInfo info{.what = "turn at the connections to " + origin.name + " (" + limit + " in use)"};
+    info.fact("origin", origin.name).fact("in_use", in_use).fact("limit", max_per_host_);
+    return info;
 }
 
 std::shared_ptr<Connection> Pool::take(const Origin& origin) noexcept {

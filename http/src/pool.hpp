@@ -96,6 +96,7 @@ private:
     friend class Turn;
 
     void drop(const IdleConnection& connection) noexcept;
+    [[nodiscard]] WaitInfo describe_entry(const Origin& origin) const;
     void forget_unused(const Origin& origin) noexcept;
     void arm();
     void expire();

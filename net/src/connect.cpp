@@ -3,6 +3,7 @@
 
 #include "socket.hpp"
 
+#include <coaio/core/activity.hpp>
 #include <coaio/core/event.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task_group.hpp>
@@ -22,6 +23,11 @@ namespace {
 constexpr Duration local_retry = std::chrono::milliseconds(5);
 
 Coro<Stream> connect_one(Address address, bool no_delay) {
+    const Doing doing([&address] {
+        WaitInfo info{.what = "connect to " + address.text()};
+        info.fact("peer", address.text());
+        return info;
+    });
     Socket socket(address);
     long result = socket.connect(address);
     while (result == -EAGAIN) {

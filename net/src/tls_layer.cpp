@@ -3,6 +3,7 @@
 
 #include "stream_impl.hpp"
 
+#include <coaio/core/activity.hpp>
 #include <coaio/net/error.hpp>
 
 #include <arpa/inet.h>
@@ -145,6 +146,7 @@ void TlsLayer::fail(const char* doing) {
 }
 
 Coro<> TlsLayer::handshake() {
+    const Doing doing([this] { return describe_handshake(); });
     for (;;) {
         ERR_clear_error();
         const int result = SSL_do_handshake(ssl_.get());
@@ -161,6 +163,17 @@ Coro<> TlsLayer::handshake() {
     if (must_flush()) co_await flush();
     ready_ = true;
     collect_info();
+}
+
+WaitInfo TlsLayer::describe_handshake() const {
+    const auto below = below_.impl();
+    const std::string peer = below ? below->subject() : std::string("a closed stream");
+    WaitInfo info{.what = "TLS handshake with " + peer};
+    const char* const asked = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+    if (asked != nullptr) info.what += std::string(" for ") + asked;
+    info.fact("peer", peer);
+    if (asked != nullptr) info.fact("server_name", std::string(asked));
+    return info;
 }
 
 void TlsLayer::collect_info() {

@@ -53,6 +53,7 @@ private:
     void refill();
     [[noreturn]] void fail(const char* doing);
     void collect_info();
+    [[nodiscard]] WaitInfo describe_handshake() const;
     void require_name(const std::string& name);
 
     Stream below_;

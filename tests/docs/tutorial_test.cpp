@@ -104,8 +104,39 @@ void test_pool() {
 }
 // [/pool-test]
 
+// [seeing]
+struct Kitchen {
+    coaio::Lock oven;
+};
+
+coaio::Coro<> bake(std::shared_ptr<Kitchen> kitchen) {
+    auto guard = co_await kitchen->oven.scoped();
+    co_await coaio::sleep(1h);
+}
+
+coaio::Coro<std::string> look_inside() {
+    auto kitchen = std::make_shared<Kitchen>();
+    std::string dump;
+    co_await coaio::task_group([&](coaio::TaskGroup& group) -> coaio::Coro<> {
+        group.create_task(bake(kitchen), {.name = "bread"});
+        group.create_task(bake(kitchen), {.name = "cake"});
+        co_await coaio::sleep(1s);
+        dump = coaio::dump_tasks();
+        group.cancel();
+    });
+    co_return dump;
+}
+// [/seeing]
+
 }  // namespace
 
 TEST_CASE("the test of docs/tutorial.md passes") { test_withdraw(); }
 
 TEST_CASE("the pool of docs/tutorial.md loses nothing") { test_pool(); }
+
+TEST_CASE("the dump of docs/tutorial.md looks as it does there") {
+    const std::string dump = coaio::testing::run(look_inside());
+    CHECK_THAT(dump, tests::contains("|- task group (2 tasks)\n|  |- bread waiting, age 1.0 s, created at "));
+    CHECK_THAT(dump, tests::contains("|  |  |  waits for sleep, 3599.0 s to go, for 1.0 s\n|  |- cake waiting, "));
+    CHECK_THAT(dump, tests::contains("|  |  |  waits for lock held by bread, for 1.0 s\n"));
+}

@@ -7,6 +7,7 @@
 #include <coaio/http/content_coding.hpp>
 #include <coaio/http/cookie.hpp>
 #include <coaio/http/date.hpp>
+#include <coaio/http/debug.hpp>
 #include <coaio/http/error.hpp>
 #include <coaio/http/events.hpp>
 #include <coaio/http/headers.hpp>

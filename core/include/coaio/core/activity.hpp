@@ -102,4 +102,17 @@ private:
     std::uint64_t task_ = 0;
 };
 
+/// An activity that a function describes, which captures by reference what stands beside it on the coroutine's frame.
+///
+///     const coaio::Doing doing([&name] { return coaio::WaitInfo{.what = "look-up of " + name}; });
+template <class F>
+class Doing final : public Activity {
+public:
+    explicit Doing(F describe) noexcept : describe_(describe) {}
+    [[nodiscard]] WaitInfo describe() const override { return describe_(); }
+
+private:
+    F describe_;
+};
+
 }  // namespace coaio
