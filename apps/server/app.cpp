@@ -157,8 +157,9 @@ void add_health_routes(coaio::http::Router& app, const coaio::db::Pool& pool, Sh
     app.get("/metrics", [&shared](Request&) -> coaio::Coro<Response> {
         co_return Response(Status::ok, shared.metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
     });
+    if (!shared.debug_tasks && !shared.debug_tasks_anybody) return;
     coaio::http::DebugOptions debug;
-    debug.anybody = shared.debug_tasks;
+    debug.anybody = shared.debug_tasks_anybody;
     app.get("/debug/tasks", coaio::http::debug_tasks(debug));
 }
 

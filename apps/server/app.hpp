@@ -25,6 +25,7 @@ public:
     std::string database;  // a connection string of libpq
     std::size_t pool_size = 8;
     bool debug_tasks = false;
+    bool debug_tasks_anybody = false;
     coaio::http::LogSink access_sink;  // empty: no access log
     Metrics metrics;
     /// Whether new work should be sent here.

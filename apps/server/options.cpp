@@ -45,8 +45,11 @@ void declare(CLI::App& app, Options& options, int& grace) {
         ->envname(environment_name("--log-format"))
         ->transform(CLI::CheckedTransformer(formats).description(""));
     app.add_flag("--debug-tasks", options.debug_tasks,
-                 "Show the tree of live tasks at /debug/tasks to anybody who asks, not to this machine only")
+                 "Show the tree of live tasks at /debug/tasks to who asks from this machine; not for a server behind a "
+                 "proxy on the same machine")
         ->envname(environment_name("--debug-tasks"));
+    app.add_flag("--debug-tasks-anybody", options.debug_tasks_anybody, "Show it to anybody who asks")
+        ->envname(environment_name("--debug-tasks-anybody"));
     add("--crawls", options.crawls, "Crawls that run at the same time; others wait for their turn")
         ->check(CLI::Range(1, 64));
     add("--grace", grace, "Seconds that running requests get to finish when the server stops")

@@ -22,6 +22,7 @@ struct Options {
     std::string tls_key;
     LogFormat log_format = LogFormat::json;
     bool debug_tasks = false;
+    bool debug_tasks_anybody = false;
     std::size_t crawls = 4;  // that run at the same time; the others wait
     std::chrono::seconds grace{10};
 };

@@ -163,6 +163,7 @@ coaio::Coro<int> run_until_stopped(Options options, Signals& signals, Log& log) 
     Shared shared;
     shared.database = options.database_url;
     shared.debug_tasks = options.debug_tasks;
+    shared.debug_tasks_anybody = options.debug_tasks_anybody;
     if (options.log_format == LogFormat::json) {
         shared.access_sink = [&log](std::string_view line) { log.line(line); };
     } else {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dump_walk.hpp"
 
+#include <coaio/core/detail/future_awaiter.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 
 #include <algorithm>
@@ -28,11 +29,15 @@ std::vector<const FutureBase*> members(const Activity& activity) {
     return found;
 }
 
-// What the task hangs on, if that is a future.
-const FutureBase* awaited_by(const TaskBase& task) {
-    if (task.leaf() == nullptr) return nullptr;
-    const auto* const future = static_cast<const FutureBase*>(task.leaf()->describe().future);
+const FutureBase* awaited_in(const WaitInfo& wait) {
+    const auto* const future = static_cast<const FutureBase*>(wait.future);
     return future != nullptr && !future->done() ? future : nullptr;
+}
+
+// What the task hangs on, if that is a future. Every task is asked, so others need not say what they wait for.
+const FutureBase* awaited_by(const TaskBase& task) {
+    const auto* const wait = dynamic_cast<const FutureWait*>(task.leaf());
+    return wait != nullptr ? awaited_in(wait->describe()) : nullptr;
 }
 
 WaitInfo describe_group(const FutureBase& future) {
@@ -142,9 +147,11 @@ void DumpWalk::write_task(const TaskBase& task, std::size_t depth) {
     }
     written_.insert(&task);
     --left_;
-    if (task.leaf() != nullptr) node.wait = task.leaf()->describe();
-    if (const FutureBase* const future = awaited_by(task); future != nullptr) {
-        const bool is_node = future->kind() != FutureKind::future || !members(*future).empty();
+    if (task.leaf() != nullptr) {
+        node.wait = task.leaf()->describe();
+        name_holder(*node.wait);
+        const FutureBase* const future = awaited_in(*node.wait);
+        const bool is_node = future != nullptr && (future->kind() != FutureKind::future || !members(*future).empty());
         if (is_node) steps_.push_back({.future = future, .depth = depth + 1});
     }
     if (const auto found = activities_.find(task.id()); found != activities_.end()) {
@@ -166,16 +173,33 @@ void DumpWalk::write_task(const TaskBase& task, std::size_t depth) {
     writer_.node(node);
 }
 
+// A wait knows who holds what it wants by number only: a name for each, out of all tasks, is for whoever has a list.
+void DumpWalk::name_holder(WaitInfo& wait) const {
+    for (const WaitFact& fact : wait.facts) {
+        const auto* const number = fact.name == "holder" ? std::get_if<std::int64_t>(&fact.value) : nullptr;
+        if (number == nullptr) continue;
+        const auto id = static_cast<std::uint64_t>(*number);
+        const auto found = std::ranges::lower_bound(tasks_, id, {}, &TaskBase::id);
+        if (found == tasks_.end() || (*found)->id() != id) return;
+        wait.what = "lock held by " + (*found)->name();
+        const double age = static_cast<double>((*found)->core().now - (*found)->created()) / 1e9;
+        wait.fact("holder_name", (*found)->name()).fact("holder_age", age);
+        return;
+    }
+}
+
 void DumpWalk::write_group(const Step& step) {
     DumpNode node;
     node.kind = DumpNode::Kind::group;
     node.depth = step.depth;
     node.group = step.activity != nullptr ? step.activity->describe() : describe_group(*step.future);
     const void* const identity = step.activity != nullptr ? static_cast<const void*>(step.activity) : step.future;
-    const bool is_new = written_.insert(identity).second;
-    if (!is_new) node.place = DumpNode::Place::above;
+    const bool known = written_.contains(identity);
+    const bool whole = !known && step.depth < most_depth;
+    if (!whole) node.place = known ? DumpNode::Place::above : DumpNode::Place::below;
+    if (whole) written_.insert(identity);
     writer_.node(node);
-    if (is_new) descend(step.activity != nullptr ? members(*step.activity) : members(*step.future), step.depth + 1);
+    if (whole) descend(step.activity != nullptr ? members(*step.activity) : members(*step.future), step.depth + 1);
 }
 
 }  // namespace coaio::detail

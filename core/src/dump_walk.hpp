@@ -63,6 +63,7 @@ private:
     void write_tree(const TaskBase& root);
     void write_task(const TaskBase& task, std::size_t depth);
     void write_group(const Step& step);
+    void name_holder(WaitInfo& wait) const;
     void descend(const Futures& children, std::size_t depth);
 
     DumpWriter& writer_;

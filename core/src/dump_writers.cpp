@@ -42,6 +42,26 @@ std::vector<const PromiseBase*> stack_of(const TaskBase& task) {
 
 // ------------------------------------------------------------------------------------------------------------ lines
 
+// How many bytes at the front are one character of UTF-8 (RFC 3629); 0: none.
+std::size_t character_size(std::string_view text) {
+    const auto at = [text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+    const auto follows = [&at](std::size_t i, unsigned least = 0x80, unsigned most = 0xBF) {
+        return at(i) >= least && at(i) <= most;
+    };
+    const unsigned first = at(0);
+    if (first < 0x80) return 1;
+    if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
+    if (first >= 0xE0 && first <= 0xEF) {
+        const bool second = follows(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF);
+        return second && follows(2) ? 3 : 0;
+    }
+    if (first >= 0xF0 && first <= 0xF4) {
+        const bool second = follows(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF);
+        return second && follows(2) && follows(3) ? 4 : 0;
+    }
+    return 0;
+}
+
 class TextWriter final : public DumpWriter {
 public:
     explicit TextWriter(std::int64_t now) noexcept : now_(now) {}
@@ -91,17 +111,23 @@ private:
     }
     [[nodiscard]] std::string past(std::int64_t when) const { return seconds(now_ - when); }
 
-    // Names come from outside: none may start a line of its own or speak to a terminal.
+    // Names come from outside: none may start a line of its own or speak to a terminal, not in the two-byte controls
+    // either, and all of it is UTF-8.
     void line(std::string_view content) {
-        for (const char c : content) {
-            const auto byte = static_cast<unsigned char>(c);
-            if (byte >= 0x20 && byte != 0x7F) {
-                text_ += c;
-            } else {
-                text_ += "\\x";
-                text_ += hex_digits[byte >> 4];
-                text_ += hex_digits[byte & 15];
+        while (!content.empty()) {
+            const auto byte = static_cast<unsigned char>(content[0]);
+            const std::size_t size = character_size(content);
+            const bool control = byte < 0x20 || byte == 0x7F ||
+                                 (byte == 0xC2 && size == 2 && static_cast<unsigned char>(content[1]) < 0xA0);
+            if (size != 0 && !control) {
+                text_ += content.substr(0, size);
+                content.remove_prefix(size);
+                continue;
             }
+            text_ += "\\x";
+            text_ += hex_digits[byte >> 4];
+            text_ += hex_digits[byte & 15];
+            content.remove_prefix(1);
         }
         text_ += '\n';
     }
@@ -113,26 +139,6 @@ private:
 };
 
 // ------------------------------------------------------------------------------------------------------------- JSON
-
-// How many bytes at the front are one character of UTF-8 (RFC 3629); 0: none.
-std::size_t character_size(std::string_view text) {
-    const auto at = [text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-    const auto follows = [&at](std::size_t i, unsigned least = 0x80, unsigned most = 0xBF) {
-        return at(i) >= least && at(i) <= most;
-    };
-    const unsigned first = at(0);
-    if (first < 0x80) return 1;
-    if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-    if (first >= 0xE0 && first <= 0xEF) {
-        const bool second = follows(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF);
-        return second && follows(2) ? 3 : 0;
-    }
-    if (first >= 0xF0 && first <= 0xF4) {
-        const bool second = follows(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF);
-        return second && follows(2) && follows(3) ? 4 : 0;
-    }
-    return 0;
-}
 
 class JsonWriter final : public DumpWriter {
 public:

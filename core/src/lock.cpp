@@ -60,17 +60,10 @@ bool LockWait::cancel(CancelMessage message) noexcept {
     return true;
 }
 
+// The dump knows the holder's name, if it is still there.
 WaitInfo LockWait::describe() const {
     if (!linked() || !lock_->locked_) return {.what = "lock"};
-    const LoopCore& core = task()->core();
     WaitInfo info{.what = "lock held by Task-" + std::to_string(lock_->holder_) + ", which has ended"};
-    for (const TaskBase* each = core.tasks; each != nullptr; each = each->next_task()) {
-        if (each->id() != lock_->holder_) continue;
-        const double age = static_cast<double>(core.now - each->created()) / 1e9;
-        info.what = "lock held by " + each->name();
-        info.fact("holder_name", each->name()).fact("holder_age", age);
-        break;
-    }
     info.fact("holder", lock_->holder_).fact("waiting", lock_->live_);
     return info;
 }

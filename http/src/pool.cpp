@@ -76,7 +76,8 @@ Coro<Turn> Pool::enter(std::string origin) {
     auto& known = origins_[origin];
     if (known == nullptr) known = std::make_shared<Origin>(origin, max_per_host_);
     Turn turn(shared_from_this(), known);
-    const Doing doing([this, &turn] { return describe_entry(*turn.origin_); });
+    const Origin& where = *known;
+    const Doing doing([this, &where] { return describe_entry(where); });
     turn.guard_.emplace(co_await turn.origin_->turns.scoped());
     ++busy_;
     co_return std::move(turn);

@@ -280,16 +280,34 @@ TEST_CASE("A dump is cut at a limit, and says by how much") {
     }());
 }
 
+TEST_CASE("Shields around shields do not make a dump as deep as themselves") {
+    coaio::testing::run([]() -> Coro<> {
+        auto task = napping("innermost");
+        coaio::Future<> outer = coaio::shield(task);
+        for (int i = 0; i < 200; ++i) outer = coaio::shield(std::move(outer));
+        auto waits = [](coaio::Future<> all) -> Coro<> { co_await all; };
+        auto waiter = create_task(waits(outer), {.name = "waiter"});
+        co_await turn();
+        const std::string text = coaio::dump_tasks();
+        CHECK(count(text, "shield") < 80);
+        CHECK_THAT(text, contains("shield (shown below)"));
+        CHECK_THAT(text, contains("\ninnermost "));
+        waiter.cancel();
+        task.cancel();
+    }());
+}
+
 TEST_CASE("Names from outside can neither break a line of a dump, nor speak to a terminal, nor spoil the JSON") {
     coaio::testing::run([]() -> Coro<> {
-        auto task = napping("bad\n\x1b[31m\"name\\ \xff\xc3\xa4 \xed\xa0\x80 \xf0\x9f\x90\x99\x7f");
+        auto task = napping("bad\n\x1b[31m\"name\\ \xff\xc3\xa4 \xed\xa0\x80 \xf0\x9f\x90\x99\x7f\xc2\x9b");
         co_await turn();
         const std::string text = coaio::dump_tasks();
         CHECK_THAT(text, contains("\nbad\\x0a\\x1b[31m\"name\\ "));
+        CHECK_THAT(text, contains("\"name\\ \\xff\xc3\xa4 \\xed\\xa0\\x80 \xf0\x9f\x90\x99\\x7f\\xc2\\x9b"));
         CHECK(count(text, "\n") == 5);
         const std::string replacement = "\xef\xbf\xbd";
         const std::string name = "bad\n\x1b[31m\"name\\ " + replacement + "\xc3\xa4 " + replacement + replacement +
-                                 replacement + " \xf0\x9f\x90\x99\x7f";
+                                 replacement + " \xf0\x9f\x90\x99\x7f\xc2\x9b";
         CHECK_FALSE(find_task(as_json()["tasks"], name).is_null());
         task.cancel();
     }());

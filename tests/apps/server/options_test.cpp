@@ -38,6 +38,7 @@ TEST_CASE("without a flag the server listens on loopback only, with a Postgres o
     CHECK(parsed.options->port == 8080);
     CHECK(parsed.options->database_url.empty());
     CHECK_FALSE(parsed.options->debug_tasks);
+    CHECK_FALSE(parsed.options->debug_tasks_anybody);
 }
 
 TEST_CASE("options come from flags and from the environment, and a flag wins") {
@@ -52,6 +53,7 @@ TEST_CASE("options come from flags and from the environment, and a flag wins") {
     CHECK(parsed.options->log_format == server::LogFormat::text);
     CHECK(parsed.options->workers == 3);
     CHECK(parsed.options->debug_tasks);
+    CHECK_FALSE(parsed.options->debug_tasks_anybody);
     CHECK(parsed.options->grace.count() == 0);
 }
 

@@ -21,11 +21,13 @@ struct DebugOptions {
 /// Names, addresses and statements are not for strangers, so by default it answers this machine only, and others with
 /// 403: the peer is a loopback address, a Unix socket or memory, no proxy has forwarded the request (`Forwarded`,
 /// `X-Forwarded-For`, `X-Real-IP`, `Via`), and it names this machine as its host, which a web page that was led here by
-/// its DNS server does not.
+/// its DNS server does not. A proxy on this machine that adds none of these headers, as some do by default, is not noticed:
+/// leave the route out behind one, or keep it to a server of its own.
 ///
 ///     app.get("/debug/tasks", coaio::http::debug_tasks());
 ///
-/// The loops are asked from another thread: none is held up, and one that is busy for longer than a second is said to be.
+/// The loops are asked from another thread; each writes its own tasks in one step. One that is busy for longer than a
+/// second is said to be.
 [[nodiscard]] Handler debug_tasks(DebugOptions options = {});
 
 }  // namespace coaio::http
