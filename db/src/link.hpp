@@ -37,6 +37,7 @@ struct CommitTable {
 
     [[nodiscard]] bool usable() const noexcept { return !name.empty(); }
 };
+
 class PqLink;
 
 /// One session with a server, as the pool and the transactions see it. One task uses it at a time; it belongs to it.

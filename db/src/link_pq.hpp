@@ -77,6 +77,26 @@ public:
     void leave() noexcept;
     /// Ends it now.
     [[nodiscard]] Coro<> settle();
+
+    // A pipeline of statements of many tasks, each with a Sync of its own (see lanes.hpp): `enter_lane`, then as many
+    // `lane_send` as one likes, and a `lane_answer` for each of them, in their order; `leave_lane` when all have come.
+
+    void enter_lane();
+    /// Prepares it on the way where it is not yet.
+    void lane_send(const std::string& sql, const Params& params, Format results);
+    struct LaneAnswer {
+        Rows rows;
+        std::optional<ErrorFields> failure;
+        bool prepared = false;
+    };
+    /// Cancellation: what is under way is cancelled in the server, all of it, and the lane has ended.
+    [[nodiscard]] Coro<LaneAnswer> lane_answer();
+    [[nodiscard]] Coro<> leave_lane();
+    /// Of a statement that is in the cache.
+    [[nodiscard]] std::optional<Format> format_of(const std::string& sql, const Params& params);
+    /// Whether it failed because what the server had prepared is stale or gone; it is forgotten then.
+    [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
+
     /// By a scope or by a statement of the user's.
     [[nodiscard]] bool in_transaction() const noexcept;
 
@@ -117,7 +137,8 @@ private:
     [[nodiscard]] Coro<> quieten(OnCancel on_cancel);
     [[nodiscard]] Coro<> drain();
 
-    [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
+    [[nodiscard]] Coro<LaneAnswer> lane_segment();
+    [[nodiscard]] Coro<> skip_deallocations();
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
     void start() noexcept { in_flight_ = sent_ = true; }
     void end() noexcept;
@@ -142,6 +163,7 @@ private:
     ErrorFields farewell_;         // in these words
     bool keeps_notifications_ = false;
     bool flowing_ = false;
+    bool single_rows_ = false;  // libpq's mode, which it leaves only with a later statement
     bool unread_ = false;
     bool unread_inside_ = false;  // of a transaction
     bool copying_in_ = false;
@@ -149,6 +171,11 @@ private:
     std::optional<pq::Result> held_;  // of a flow: read, and not given yet
     std::string flow_sql_;
     std::uint64_t cursors_ = 0;
+    struct LaneSent {
+        std::optional<Prepared> fresh;
+        bool deallocation = false;
+    };
+    std::deque<LaneSent> lane_;  // sent and not answered
     std::deque<Notification> heard_;
     int syncs_ = 0;  // of a pipeline, not answered yet
     int pid_;

@@ -54,6 +54,10 @@ void PqLink::begin_pipeline() {
     session_->enter_pipeline();
     syncs_ = 0;
     start();
+    if (!std::exchange(single_rows_, false)) return;
+    // libpq leaves the mode of rows on for a pipeline's first message, so let that be one without rows.
+    session_->send_sync();
+    ++syncs_;
 }
 
 Coro<std::optional<pq::Result>> PqLink::pipeline_result() {

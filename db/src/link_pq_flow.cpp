@@ -27,9 +27,7 @@ Coro<> PqLink::prepare(const std::string& key, const std::string& name, const st
     std::vector<std::string> dropped;
     if (!in_transaction_) dropped = statements_.take_dropped();
 
-    session_->enter_pipeline();
-    syncs_ = 0;
-    in_flight_ = true;
+    begin_pipeline();
     for (const std::string& each : dropped) {
         session_->send_query("deallocate " + each, {}, Format::text);
         session_->send_sync();

@@ -111,6 +111,7 @@ Coro<> PqLink::first_row(const std::string& sql, const Params& params) {
     }
     start();
     session_->single_row_mode();
+    single_rows_ = true;
     if (!session_->flush()) co_await flush();
     if (session_->busy()) co_await await_result();
     auto result = session_->next_result();

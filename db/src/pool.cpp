@@ -2,6 +2,7 @@
 #include <coaio/db/pool.hpp>
 
 #include "connect.hpp"
+#include "lanes.hpp"
 #include "path.hpp"
 #include "pool_state.hpp"
 #include "use.hpp"
@@ -18,6 +19,7 @@ public:
         : state(std::make_shared<PoolState>(std::move(connector), options.pool_values(),
                                             options.connect_values().cancel_timeout,
                                             options.connect_values().on_notice)),
+          lanes(std::make_shared<Lanes>(state, options.pool_values(), options.connect_values().statement_cache)),
           commit(options.connect_values().commit),
           cancel_timeout(options.connect_values().cancel_timeout) {}
     PoolHandle(const PoolHandle&) = delete;
@@ -25,6 +27,7 @@ public:
     ~PoolHandle() { state->abandon(); }
 
     std::shared_ptr<PoolState> state;
+    std::shared_ptr<Lanes> lanes;
     CommitValues commit;
     Duration cancel_timeout;
 };
@@ -65,16 +68,22 @@ Coro<Rows> Pool::run_statement(std::string sql, Params params) const {
 std::shared_ptr<detail::Path> Pool::path() const { return std::make_shared<detail::Path>(handle_->state, handle_); }
 
 Coro<Rows> Pool::run_on(Pool pool, std::string sql, Params params) {
-    detail::Lease lease = co_await pool.handle_->state->acquire();
-    co_return co_await lease.link().run(sql, params);
+    co_return co_await detail::Lanes::run(pool.handle_->lanes, std::move(sql), std::move(params));
 }
 
 Coro<> Pool::close() const { return close_down(*this); }
 
-Coro<> Pool::close_down(Pool pool) { co_await pool.handle_->state->close(); }
+Coro<> Pool::close_down(Pool pool) {
+    pool.handle_->lanes->close();
+    co_await pool.handle_->state->close();
+}
 
 void Pool::expire() const { handle_->state->expire(); }
 
-PoolStats Pool::statistics() const { return handle_->state->statistics(); }
+PoolStats Pool::statistics() const {
+    PoolStats stats = handle_->state->statistics();
+    stats.waiting += handle_->lanes->waiting();
+    return stats;
+}
 
 }  // namespace coaio::db

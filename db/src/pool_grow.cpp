@@ -56,6 +56,24 @@ void PoolState::grow() {
     }
 }
 
+void PoolState::grow_ahead() {
+    if (closed_ || backing_off_ || !loop_alive() || opening_ >= at_once_ || slots_.size() >= values_.max_size) return;
+    Slot& slot = add_slot();
+    start(slot, open(shared_from_this(), slot));
+}
+
+Lease PoolState::take_now() {
+    if (closed_ || !waiting_.empty() || idle_.empty()) return {};
+    const TimePoint now = Clock::now();
+    if (now - idle_.back()->idle_since >= values_.ping_after) return {};  // who takes it has to wait for its ping
+    Lease lease(shared_from_this(), take_idle());
+    if (!lease) return lease;
+    ++totals_.acquires;
+    lease.slot().taken = now;
+    lease.slot().holder = current_task();
+    return lease;
+}
+
 Coro<> PoolState::open(std::shared_ptr<PoolState> self, Slot& slot) {
     WorkGuard work(*self, slot);
     std::exception_ptr failure;

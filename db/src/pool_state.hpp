@@ -115,6 +115,16 @@ public:
     void give_back(Slot& slot) noexcept;
     [[nodiscard]] Connector& connector() const noexcept { return *connector_; }
 
+    /// A connection that is free and fit, without waiting and without overtaking; else none.
+    [[nodiscard]] Lease take_now();
+    /// Opens one more, where there may be more, for whoever comes.
+    void grow_ahead();
+    [[nodiscard]] std::size_t waiting() const noexcept { return waiting_count_; }
+    /// All connections are free, and there is one.
+    [[nodiscard]] bool nobody_there() const noexcept { return !idle_.empty() && idle_.size() == slots_.size(); }
+    [[nodiscard]] bool closed() const noexcept { return closed_; }
+    [[noreturn]] void throw_timeout(Duration waited) const;
+
 private:
     friend AcquireWait;
     struct WorkGuard;
@@ -124,7 +134,6 @@ private:
     [[nodiscard]] Coro<bool> answers(Link& link) const;
     [[nodiscard]] bool needs_ping(const Slot& slot) const;
     [[nodiscard]] Slot* take_idle();
-    [[noreturn]] void throw_timeout(Duration waited) const;
     /// All connections are held by tasks that wait for another one.
     [[nodiscard]] bool deadlocked() const noexcept;
     void warn_of(const Slot& slot) const noexcept;

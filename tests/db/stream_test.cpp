@@ -2,6 +2,7 @@
 #include <coaio/db/connection.hpp>
 #include <coaio/db/pool.hpp>
 
+#include <coaio/core/gather.hpp>
 #include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
@@ -113,6 +114,33 @@ Coro<> break_out(std::string url) {
                                                        "'active' and query like '%generate_series%' and pid <> "
                                                        "pg_backend_pid()");
     CHECK(running == 0);
+}
+
+Coro<> pipeline_after(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    const std::string three = "select i from generate_series(1, 3) as i";
+    for (int round = 0; round < 3; ++round) {
+        for (const bool to_the_end : {true, false}) {
+            auto rows = pool.stream<int>(three);
+            const auto first = co_await rows.next();
+            CHECK(first == 1);
+            while (to_the_end) {
+                auto row = co_await rows.next();
+                if (!row) break;
+            }
+            co_await rows.close();
+            db::Batch batch;
+            batch.add(three);
+            const auto answers = co_await pool.batch(std::move(batch));
+            CHECK(answers[0].size() == 3);
+            auto again = pool.stream<int>(three);
+            while (auto row = co_await again.next()) continue;
+            std::vector<Coro<db::Rows>> all;
+            for (int i = 0; i < 4; ++i) all.push_back(pool.query(three));
+            const auto each = co_await coaio::gather(std::move(all));
+            for (const auto& one : each) CHECK(one.affected() == 3);
+        }
+    }
 }
 
 Coro<> on_a_connection(std::string url) {
@@ -283,6 +311,11 @@ TEST_CASE("TYP-18: a stream of the wrong types is refused before its first row, 
 TEST_CASE("CUR-02 POL-17: a stream that is left stops in the server and its connection is used again", "[pgtest]") {
     tests::Database database;
     coaio::run(break_out(database.conninfo()));
+}
+
+TEST_CASE("CUR-06: what is pipelined after a stream is answered whole", "[pgtest]") {
+    tests::Database database;
+    coaio::run(pipeline_after(database.conninfo()));
 }
 
 TEST_CASE("CUR-04: using a connection while it streams is an error at once", "[pgtest]") {

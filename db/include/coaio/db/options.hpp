@@ -39,6 +39,7 @@ struct PoolValues {
     std::size_t max_size = 10;
     std::size_t min_size = 0;
     std::size_t max_waiting = 1024;
+    std::size_t pipelining = 32;
     Duration acquire_timeout = std::chrono::seconds(30);
     Duration max_lifetime = std::chrono::minutes(30);
     Duration max_idle = std::chrono::minutes(10);
@@ -142,6 +143,15 @@ public:
     /// How many tasks may wait for a connection; more get `PoolFull` at once. 1024.
     PoolOptions& max_waiting(std::size_t value) {
         pool_.max_waiting = value;
+        return *this;
+    }
+    /// How many statements of different tasks may be under way on one connection at the same time, each with a Sync of
+    /// its own, so that none is touched by another's failure. Where a connection is free a statement has it to itself;
+    /// so have, always, transactions, streams and COPY, what takes longer than others, and what may open a transaction.
+    /// A statement that is cancelled while others share its connection is not cancelled in the server: its answer is
+    /// dropped. 32; 1: never more than one.
+    PoolOptions& pipelining(std::size_t value) {
+        pool_.pipelining = value;
         return *this;
     }
     /// How long a task waits for a connection before it gets `PoolTimeout`. 30 s.
