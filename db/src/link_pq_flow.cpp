@@ -28,6 +28,7 @@ Coro<> PqLink::prepare(const std::string& key, const std::string& name, const st
     if (!in_transaction_) dropped = statements_.take_dropped();
 
     begin_pipeline();
+    sent_ = false;  // of the statement itself nothing yet
     for (const std::string& each : dropped) {
         session_->send_query("deallocate " + each, {}, Format::text);
         session_->send_sync();
