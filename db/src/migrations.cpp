@@ -39,9 +39,14 @@ bool is_marked(std::string_view sql) {
 
 bool ends_transaction(const detail::ScriptStatement& statement) {
     constexpr std::string_view words[] = {"begin", "start", "commit", "end", "abort"};
-    const auto same = [&statement](std::string_view word) { return detail::is_word(statement.first_word, word); };
-    if (std::any_of(std::begin(words), std::end(words), same)) return true;
-    return same("rollback") && statement.sql.size() == statement.first_word.size();
+    const auto is = [&statement](std::size_t at, std::string_view word) {
+        return detail::is_word(statement.words[at], word);
+    };
+    const auto is_first = [&is](std::string_view word) { return is(0, word); };
+    if (std::any_of(std::begin(words), std::end(words), is_first)) return true;
+    if (is(0, "prepare")) return is(1, "transaction");
+    const std::size_t next = is(1, "work") || is(1, "transaction") ? 2 : 1;
+    return is(0, "rollback") && !is(next, "to");  // rollback [work|transaction] to [savepoint] name
 }
 
 std::string read_whole(const std::filesystem::path& path) {

@@ -125,9 +125,20 @@ Coro<std::string> MigrationRun::describe_holder() {
         lock_key);
 }
 
+// By its whole name from then on, since a step may set another search path.
+Coro<bool> MigrationRun::find_book() {
+    const Rows found = co_await session_.query(
+        "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where c.oid = to_regclass($1)",
+        book_);
+    if (found.empty()) co_return false;
+    book_ = found.value<std::string>();
+    co_return true;
+}
+
 // Asked first: whoever may not create tables can use those that are there.
 Coro<> MigrationRun::make_book() {
-    const bool there = co_await session_.query_value<bool>("select to_regclass($1) is not null", book_);
+    const bool there = co_await find_book();
     if (there) co_return;
     if (!plan_.schema.empty()) {
         const std::string schema = quote_name(plan_.schema);
@@ -139,6 +150,7 @@ Coro<> MigrationRun::make_book() {
                               " checksum text not null, begun_at timestamptz not null default now(),"
                               " applied_at timestamptz, error text not null default '',"
                               " primary key (set_name, version))");
+    co_await find_book();
 }
 
 Coro<> MigrationRun::read_book() {
@@ -233,11 +245,13 @@ Coro<> MigrationRun::apply_pending(std::vector<MigrationStep>& applied) {
     co_await make_book();
     co_await read_book();
     refuse_trouble();
+    search_path_ = co_await session_.query_value<std::string>("select current_setting('search_path')");
     std::size_t i = 0;
     for (const MigrationText& step : plan_.steps) {
         const std::string& checksum = checksums_[i++];
         if (entries_.contains(step.version)) continue;
         co_await apply(step, checksum);
+        co_await session_.execute("select set_config('search_path', $1, false)", search_path_);
         applied.push_back(MigrationStep{step.version, step.name, State::applied, ""});
     }
 }

@@ -41,6 +41,7 @@ private:
     Coro<bool> let_go();
     Coro<std::string> describe_holder();
     Coro<> make_book();
+    Coro<bool> find_book();
     Coro<> read_book();
     Coro<> apply_pending(std::vector<MigrationStep>& applied);
     Coro<> apply(const MigrationText& step, const std::string& checksum);
@@ -58,6 +59,7 @@ private:
     MigrationPlan plan_;
     Connection session_;
     std::string book_;  // the table's name, quoted
+    std::string search_path_;
     std::vector<std::string> checksums_;
     std::map<std::int64_t, Entry> entries_;
     bool may_hold_ = false;

@@ -75,7 +75,8 @@ private:
             skip_quoted('\'', true, "a string");
             return;
         }
-        if (words_ == 0 && begin == start_) first_word_ = word;
+        if (words_ == 0) begins_with_word_ = begin == start_;
+        if (begins_with_word_ && words_ < first_words_.size()) first_words_[words_] = word;
         note(word);
         ++words_;
     }
@@ -153,10 +154,11 @@ private:
     }
 
     void end_statement() {
-        if (open_) found_.push_back({script_.substr(start_, at_ - start_), first_word_, line_of(start_)});
-        open_ = creates_ = routine_ = false;
+        if (open_) found_.push_back({script_.substr(start_, at_ - start_), first_words_, line_of(start_)});
+        open_ = creates_ = routine_ = begins_with_word_ = false;
         words_ = 0;
-        first_word_ = last_word_ = {};
+        first_words_ = {};
+        last_word_ = {};
     }
 
     bool starts_with(std::string_view what) const noexcept { return script_.substr(at_).starts_with(what); }
@@ -184,11 +186,12 @@ private:
     std::size_t parentheses_ = 0;
     std::size_t atomic_ = 0;
     std::size_t words_ = 0;
-    std::string_view first_word_;
+    std::array<std::string_view, 3> first_words_;
     std::string_view last_word_;
     bool open_ = false;
     bool creates_ = false;
     bool routine_ = false;
+    bool begins_with_word_ = false;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -11,7 +12,7 @@ namespace coaio::db::detail {
 /// A statement of a script. Both point into the script.
 struct ScriptStatement {
     std::string_view sql;
-    std::string_view first_word;  ///< as it was written; empty where it begins with something else
+    std::array<std::string_view, 3> words;  ///< the first ones, as written; all empty where it begins otherwise
     std::size_t line = 1;
 };
 

@@ -25,11 +25,14 @@ TEST_CASE("a script is split at its semicolons, and knows the lines and first wo
     REQUIRE(found.size() == 3);
     CHECK(found[0].sql == "select 1");
     CHECK(found[0].line == 3);
-    CHECK(found[0].first_word == "select");
+    CHECK(found[0].words[0] == "select");
     CHECK(found[1].sql == "Create table t (a int)\n");
-    CHECK(found[1].first_word == "Create");
+    CHECK(found[1].words[0] == "Create");
+    CHECK(found[1].words[2] == "t");
     CHECK(found[1].line == 4);
     CHECK(found[2].line == 6);
+    CHECK(found[2].words[1].empty());
+    CHECK(split_script("\"a\" b")[0].words[0].empty());
     CHECK(split_script(" -- nothing\n/* ; */ ;").empty());
 }
 

@@ -271,6 +271,19 @@ Coro<> keep_the_book_elsewhere(std::string url, const tests::Database& database)
     database.sql("drop owned by reader; drop role reader");
 }
 
+Coro<> apply_a_dump(std::string url, const tests::Database& database) {
+    const db::Pool pool(url);
+    Migrations migrations;
+    migrations.add(1, "dump",
+                   "set statement_timeout = 0;\nselect pg_catalog.set_config('search_path', '', false);\n"
+                   "create table public.t (n integer);");
+    migrations.add(2, "unqualified", "create table u (n int)").add(3, "alone", concurrent_index);
+    const auto applied = co_await migrations.run(pool);
+    CHECK(listed(applied) == "1 applied, 2 applied, 3 applied");
+    CHECK(database.value("select to_regclass('public.u') is not null") == "t");
+    CHECK(database.value("select count(*) from public.coaio_migration where applied_at is not null") == "3");
+}
+
 class Folder {
 public:
     Folder() : path_(std::filesystem::temp_directory_path() / ("coaio-migrations-" + std::to_string(::getpid()))) {
@@ -348,6 +361,11 @@ TEST_CASE("migrations keep their book in a schema of their own, and need no righ
     coaio::run(keep_the_book_elsewhere(database.conninfo(), database));
 }
 
+TEST_CASE("a step that empties the search path, as dumps do, is applied, and the next one has it back", "[pgtest]") {
+    tests::Database database;
+    coaio::run(apply_a_dump(database.conninfo(), database));
+}
+
 TEST_CASE("migrations are read from a folder", "[pgtest]") {
     tests::Database database;
     const Folder folder;
@@ -366,8 +384,15 @@ TEST_CASE("steps that cannot work are refused before anything runs") {
     CHECK_THROWS_AS(Migrations().add(2, "b", "select 1").add(2, "b", "select 1"), db::UsageError);
     CHECK_THROWS_AS(Migrations().add(1, "empty", " -- nothing"), db::UsageError);
     CHECK_THROWS_AS(Migrations().add(1, "two", "-- coaio: no transaction\nselect 1; select 2"), db::UsageError);
-    for (const char* word : {"begin", "COMMIT", "start transaction", "rollback", "end", "abort"}) {
+    for (const char* word :
+         {"begin", "COMMIT", "start transaction", "rollback", "end", "abort", "Rollback WORK", "rollback transaction",
+          "rollback and chain", "rollback /* to */ work", "prepare transaction 'to'", "rollback\n--to a"}) {
+        INFO(word);
         CHECK_THROWS_AS(Migrations().add(1, "ends", std::string("select 1; ") + word), db::UsageError);
     }
-    CHECK_NOTHROW(Migrations().add(1, "savepoint", "savepoint a; rollback to a"));
+    for (const char* word : {"rollback to a", "rollback work to savepoint a", "rollback transaction /* all */ TO a",
+                             "prepare work as select 1"}) {
+        INFO(word);
+        CHECK_NOTHROW(Migrations().add(1, "savepoint", std::string("savepoint a; ") + word));
+    }
 }

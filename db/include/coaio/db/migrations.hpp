@@ -68,6 +68,8 @@ struct MigrationPlan {
 /// the same time.
 ///
 /// A step is SQL, of any number of statements, and runs in a transaction of its own together with the row that says so.
+/// Each begins with the search path that the pool's connections have; one that sets another, as dumps do, sets it for
+/// itself.
 /// What cannot run in one (`create index concurrently`) is marked by a first line `-- coaio: no transaction`; such a step
 /// is a single statement, and when it was begun and its end is not known, it is reported and not repeated: look, and say
 /// `resolve`.
