@@ -18,15 +18,32 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration look_again = 1min;
+constexpr Duration shortest_pause = 20ms;
+constexpr Duration longest_pause = 1s;
 
-// DO needs plpgsql; a table that a crash empties would answer "rolled back" for what was committed.
-constexpr const char* find_table =
-    "select format('%I.%I', n.nspname, c.relname), s.backend_start::text from pg_class c join pg_namespace n on n.oid "
-    "= "
-    "c.relnamespace, pg_stat_get_activity(pg_backend_pid()) s where c.oid = to_regclass('coaio_commit') and "
-    "c.relpersistence = 'p' and c.relkind in ('r', 'p') and has_table_privilege(c.oid, 'insert') and "
-    "has_table_privilege(c.oid, 'select') and exists "
-    "(select from pg_language where lanname = 'plpgsql')";
+// Of the script's body; the name of a table that holds it would end the body early.
+constexpr const char* quotes = "$coaio$";
+
+// In microseconds, since a time as text is read otherwise where DateStyle differs. Null after SET ROLE.
+constexpr const char* started = "(extract(epoch from backend_start) * 1000000)::bigint";
+
+// DO needs plpgsql; a table that a crash empties would answer "rolled back" for what was committed. A list of
+// privileges would ask for any of them.
+std::string find_table() {
+    return std::string("select format('%I.%I', n.nspname, c.relname), coalesce(") + started +
+           ", 0) from pg_class c join pg_namespace n on n.oid = c.relnamespace, "
+           "pg_stat_get_activity(pg_backend_pid()) s where c.oid = to_regclass('coaio_commit') and "
+           "c.relpersistence = 'p' and c.relkind in ('r', 'p') and has_table_privilege(c.oid, 'insert') and "
+           "has_table_privilege(c.oid, 'select') and exists (select from pg_language l where lanname = 'plpgsql' and "
+           "has_language_privilege(l.oid, 'usage'))";
+}
+
+// A transaction that only reads can have written to temporary tables, which need no token and take none. Whoever wrote
+// elsewhere and declared it read-only then is refused.
+constexpr const char* return_if_temporary =
+    "if current_setting('transaction_read_only') = 'on' then if not exists (select from pg_locks l join pg_class c on "
+    "c.oid = l.relation where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode not in "
+    "('AccessShareLock', 'RowShareLock') and c.relpersistence <> 't') then return; end if; end if; ";
 
 std::string quoted(const std::string& text) {
     std::string made = "'";
@@ -59,16 +76,23 @@ Coro<> end_old_session(Link& link, const CommitToken& token) {
     try {
         co_await link.command(
             "select pg_terminate_backend(pid) from pg_stat_activity where pid = " + std::to_string(token.pid) +
-                " and backend_start = " + quoted(token.backend_start) + "::timestamptz",
+                " and " + started + " = " + std::to_string(token.backend_start),
             OnCancel::close);
     } catch (const Error& error) {
         if (!error.connection_good()) throw;
     }
 }
 
+// Of one pool's only two at a time, since a server that comes up has enough to do.
+Coro<std::unique_ptr<Link>> connect_in_turn(Connector& connector) {
+    const SemaphoreGuard turn = co_await connector.resolvers().scoped();
+    std::unique_ptr<Link> link = co_await connector.connect();
+    co_return std::move(link);
+}
+
 // The row says 'infinity' where it is the fence: one that an earlier try, whose answer was lost, has put up counts too.
 Coro<Outcome> ask(Connector& connector, const CommitToken& token, Duration patience, bool end_it) {
-    const std::unique_ptr<Link> link = co_await connector.connect();
+    const std::unique_ptr<Link> link = co_await connect_in_turn(connector);
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(patience).count();
     co_await link->command("set lock_timeout = " + std::to_string(ms) +
                                "; set default_transaction_read_only = off; set default_transaction_isolation = 'read "
@@ -126,7 +150,7 @@ Coro<> find_commit_table(Link& link) {
     Rows rows;
     bool answered = false;
     try {
-        rows = co_await link.command(find_table, OnCancel::wait);
+        rows = co_await link.command(find_table(), OnCancel::wait);
         answered = true;
     } catch (const Error& error) {
         if (!error.connection_good()) throw;  // else it is a server that is like Postgres, but not in this
@@ -134,10 +158,14 @@ Coro<> find_commit_table(Link& link) {
     known.looked = Clock::now();
     known.name.clear();
     if (!answered) co_return;
-    if (const auto found = rows.optional<std::string, std::string>()) {
-        known.name = std::get<0>(*found);
-        known.backend_start = std::get<1>(*found);
-    }
+    const auto found = rows.optional<std::string, std::int64_t>();
+    if (!found || std::get<0>(*found).find(quotes) != std::string::npos) co_return;
+    known.name = std::get<0>(*found);
+    known.backend_start = std::get<1>(*found);
+}
+
+void doubt_commit_table(Link& link, const Error& failure) {
+    if (failure.is("42") || failure.is("3F")) link.commit_table() = CommitTable();
 }
 
 CommitToken make_commit_token(const Link& link) {
@@ -150,14 +178,15 @@ CommitToken make_commit_token(const Link& link) {
 }
 
 std::string commit_script(const CommitToken& token) {
-    return "do $coaio$begin if pg_current_xact_id_if_assigned() is not null then insert into " + token.table +
-           " (token) values (" + quoted(token.text) + "); end if; end$coaio$; commit";
+    return std::string("do ") + quotes + "begin if pg_current_xact_id_if_assigned() is not null then " +
+           return_if_temporary + "insert into " + token.table + " (token) values (" + quoted(token.text) +
+           "); end if; end" + quotes + "; commit";
 }
 
 Coro<Outcome> resolve_commit(Connector& connector, CommitToken token, Duration limit) {
     const Duration patience = std::clamp<Duration>(limit / 4, 50ms, 5s);
     const TimePoint deadline = deadline_in(limit);
-    Duration pause = 20ms;
+    Duration pause = shortest_pause;
     bool in_doubt = false;
     for (;;) {
         try {
@@ -169,9 +198,12 @@ Coro<Outcome> resolve_commit(Connector& connector, CommitToken token, Duration l
                 co_return Outcome::unknown;
             }
         }
-        if (Clock::now() + pause >= deadline) co_return Outcome::unknown;
-        co_await sleep(pause);
-        pause = std::min<Duration>(pause * 2, 200ms);
+        const Duration left = deadline - Clock::now();
+        if (left <= shortest_pause) co_return Outcome::unknown;
+        const Duration most = std::min<Duration>(pause, left / 2);
+        const auto random = static_cast<Duration::rep>(get_running_loop().random() >> 1U);
+        co_await sleep(most / 2 + Duration(random % std::max<Duration::rep>(1, most.count() / 2)));
+        pause = std::min<Duration>(pause * 2, longest_pause);
     }
 }
 

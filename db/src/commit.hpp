@@ -5,21 +5,24 @@
 
 #include <coaio/db/error.hpp>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace coaio::db::detail {
 
-/// Looks, at most once a minute, whether the session's database has a table of commit tokens that can be relied on:
+/// Looks, where it has none and at most once a minute, whether the session's database has a table of commit tokens that can be relied on:
 /// one that survives a crash and that the session may write to.
 [[nodiscard]] Coro<> find_commit_table(Link& link);
+/// Looks again before the next transaction, where a COMMIT failed by what is not there or not allowed any more.
+void doubt_commit_table(Link& link, const Error& failure);
 
 /// The row by which a transaction is recognised when the answer to its COMMIT was lost.
 struct CommitToken {
     std::string table;
     std::string text;
     int pid = 0;
-    std::string backend_start;
+    std::int64_t backend_start = 0;
 };
 
 /// Whether the statement, in a transaction, is COMMIT or PREPARE TRANSACTION by one of its names.

@@ -5,8 +5,10 @@
 #include <coaio/db/row.hpp>
 
 #include <coaio/core/coro.hpp>
+#include <coaio/core/semaphore.hpp>
 #include <coaio/core/time.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,8 +34,8 @@ enum class OnCancel : unsigned char {
 /// What a session knows of its database's table of commit tokens.
 struct CommitTable {
     std::optional<TimePoint> looked;
-    std::string name;  ///< qualified and quoted; empty: there is none
-    std::string backend_start;
+    std::string name;                ///< qualified and quoted; empty: there is none
+    std::int64_t backend_start = 0;  ///< of the session, in microseconds; 0: not known
 
     [[nodiscard]] bool usable() const noexcept { return !name.empty(); }
 };
@@ -89,6 +91,12 @@ public:
     virtual Coro<std::unique_ptr<Link>> connect() = 0;
     /// "user@host:port/database", for errors.
     [[nodiscard]] virtual std::string target() const = 0;
+
+    /// How many at a time connect to find out what became of a COMMIT.
+    [[nodiscard]] Semaphore& resolvers() noexcept { return resolvers_; }
+
+private:
+    Semaphore resolvers_ = Semaphore(2);
 };
 
 /// `delay` from now, or the end of time.

@@ -184,6 +184,9 @@ Coro<> Transaction::commit_outermost() {
     } catch (const TimeoutError&) {
         lost = true;
         unknown.message = "COMMIT was not answered in time; the connection was closed";
+    } catch (const Error& error) {
+        if (token) detail::doubt_commit_table(link, error);
+        throw;
     }
     if (lost) {
         unknown.connection_good = false;

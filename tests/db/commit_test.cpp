@@ -126,6 +126,7 @@ Coro<> in_doubt(Scene& scene, Freeze freeze, Outcome wanted) {
         "create constraint trigger slow after insert on t deferrable initially deferred for each row execute function "
         "slow()");
     db::Pool pool(scene.url, quick());
+    co_await pool.execute("set datestyle to sql, dmy");  // in which the session that asks reads no date
     const int pid = co_await pool.query_value<int>("select pg_backend_pid()");
     std::optional<coaio::Task<>> watcher;
     if (freeze == Freeze::in_commit) watcher = coaio::create_task(freeze_when_asleep(scene.url, pid));

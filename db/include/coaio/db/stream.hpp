@@ -67,13 +67,15 @@ private:
 ///
 /// Nothing happens before the first `next()`. On a pool the stream has a connection of its own, from then until its end.
 /// In a transaction it reads through a cursor of the server, so other statements can run between two steps; the
-/// statement then has to be a SELECT or VALUES. On a connection that is in no transaction, any other use of it before
+/// statement then has to be a SELECT or VALUES. Left before its end and not closed, its cursor lives on until the
+/// transaction is over, and its tables cannot be altered in there. On a connection that is in no transaction, any other use of it before
 /// the end is a UsageError.
 ///
 /// Errors: those of the statement, after the rows before it; a ConversionError, at the first step, where the columns do
 /// not fit. A stream that failed or was cancelled gives a UsageError for each further step, never a false end.
 /// Cancellation: of a step: the statement is cancelled in the server and the connection clean when it ends.
-/// Lifetime: may go at any time: what is left unread is cancelled in the server before the connection is used again.
+/// Lifetime: may go at any time: outside of a transaction what is left unread is cancelled in the server before the
+/// connection is used again.
 /// What points into a row (`std::string_view`, `Row`) lives until the next step.
 ///
 ///     auto users = pool.stream<int, std::string>("select id, name from users where age > $1", 18);

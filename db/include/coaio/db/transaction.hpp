@@ -52,7 +52,8 @@ struct CommitToken;
 /// a transaction that has written anything leaves a token there, in the same message as COMMIT. When the answer is
 /// lost, a session of its own finds out, within `resolve_timeout`, whether the token is there: then the transaction is
 /// committed and all is well; or takes it, so that it can never be committed any more: ConnectionError, rolled back.
-/// Where neither can be had, or without the table: CommitUnknownError. It holds through a crash of the server and its
+/// Where neither can be had, or without the table: CommitUnknownError. One that has written nothing leaves no token and
+/// counts as rolled back, although a NOTIFY of it may have been heard. It holds through a crash of the server and its
 /// recovery, as the server's transaction ids do not. The role needs INSERT and SELECT on the table, also where a body
 /// changes it by SET ROLE. Tokens older than any `resolve_timeout` may be deleted; they are UUIDs of version 7.
 class Transaction : public Queries<Transaction> {
