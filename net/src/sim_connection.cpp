@@ -10,9 +10,10 @@ namespace coaio::net::testing {
 
 namespace {
 
-// Linux's: the first time a lost packet is sent again, and how long it is tried at all.
+// Linux's: when a lost packet is sent again, first and at the latest, and how long it is tried at all.
 constexpr Duration first_repeat = std::chrono::milliseconds(200);
-constexpr Duration give_up = std::chrono::seconds(924);
+constexpr Duration last_repeat = std::chrono::seconds(120);
+constexpr Duration give_up = std::chrono::milliseconds(924'600);
 
 }  // namespace
 
@@ -36,8 +37,9 @@ long Connection::read(std::size_t side, std::span<std::byte> into) {
         if (SimulatedSocket* const writer = ends_[1 - side].socket) writer->out.signal();
         return static_cast<long>(count);
     }
+    if (own.ended) return 0;  // whatever came after: that is for the writer to learn
     if (own.error != 0) return -std::exchange(own.error, 0);
-    return own.ended || own.dead ? 0 : -EAGAIN;
+    return own.dead ? 0 : -EAGAIN;
 }
 
 long Connection::write(std::size_t side, std::span<const coaio::detail::ConstBuffer> buffers) {
@@ -92,11 +94,18 @@ void Connection::close(std::size_t side, bool abort) {
 void Connection::send(Packet packet) {
     End& from = ends_[1 - packet.to];
     End& to = ends_[packet.to];
-    Duration time = world_->trip(from.address, to.address);
-    for (Duration repeat = first_repeat; world_->chance(world_->options.loss_rate) && repeat < give_up; repeat *= 2) {
+    const Duration trip = world_->trip(from.address, to.address);
+    Duration lost = Duration::zero();
+    for (Duration repeat = first_repeat; lost < give_up && world_->chance(world_->options.loss_rate); repeat *= 2) {
         world_->note(from.address, to.address, "lost, sent again");
-        time += repeat;
+        lost += std::min(repeat, last_repeat);
     }
+    if (lost >= give_up) {
+        to.not_before = std::max(to.not_before, world_->now() + give_up.count());
+        world_->at(to.not_before, [self = shared_from_this(), sender = 1 - packet.to] { self->give_up_on(sender); });
+        return;
+    }
+    const Duration time = trip + lost;
     if (packet.kind == Packet::Kind::data && world_->chance(world_->options.reset_rate)) {
         packet.kind = Packet::Kind::reset;
         Packet back(Packet::Kind::reset, 1 - packet.to);
@@ -108,6 +117,8 @@ void Connection::send(Packet packet) {
 }
 
 void Connection::arrive(Packet packet) {
+    // After a gap nothing of the stream can arrive.
+    if (packet.kind != Packet::Kind::reset && ends_[1 - packet.to].given_up) return;
     if (!held_.empty() || world_->silent(ends_[0].address, ends_[1].address)) {
         hold(std::move(packet));
     } else {
@@ -118,20 +129,27 @@ void Connection::arrive(Packet packet) {
 void Connection::hold(Packet packet) {
     world_->note(ends_[1 - packet.to].address, ends_[packet.to].address, "held: nothing gets through");
     const std::size_t sender = 1 - packet.to;
+    // A reset is not sent again: nobody waits for an answer to it.
+    const auto awaited = [&](const Packet& each) { return each.to != sender && each.kind != Packet::Kind::reset; };
+    const bool first = awaited(packet) && std::none_of(held_.begin(), held_.end(), awaited);
     held_.push_back(std::move(packet));
-    if (held_.size() != 1) return;
-    world_->after(give_up, [self = shared_from_this(), serial = ++holds_, sender] {
-        if (self->held_.empty() || self->holds_ != serial) return;
-        self->held_.clear();
-        self->die(sender, ETIMEDOUT);
+    if (!first) return;
+    world_->after(give_up, [self = shared_from_this(), serial = holds_, sender] {
+        if (self->holds_ == serial) self->give_up_on(sender);
     });
+}
+
+void Connection::give_up_on(std::size_t sender) {
+    ends_[sender].given_up = true;
+    std::erase_if(held_, [&](const Packet& each) { return each.to != sender && each.kind != Packet::Kind::reset; });
+    die(sender, ETIMEDOUT);
 }
 
 void Connection::go_on() {
     if (held_.empty() || world_->silent(ends_[0].address, ends_[1].address)) return;
-    ++holds_;
     const auto keep = shared_from_this();
     world_->after(Duration::zero(), [keep] {
+        ++keep->holds_;
         for (Packet& each : std::exchange(keep->held_, {})) keep->take(std::move(each));
     });
 }
@@ -141,7 +159,11 @@ void Connection::take(Packet packet) {
     End& other = ends_[1 - packet.to];
     const std::size_t size = packet.bytes.size();
     own.on_the_way -= size;
-    if (own.dead) return;
+    if (own.dead) {
+        // It knows of no connection any more, and says so, lest the other end wait for ever.
+        if (packet.kind != Packet::Kind::reset && !other.dead) send(Packet(Packet::Kind::reset, 1 - packet.to));
+        return;
+    }
     switch (packet.kind) {
     case Packet::Kind::data:
         world_->note(other.address, own.address, "data " + std::to_string(size));

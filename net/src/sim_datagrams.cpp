@@ -52,6 +52,7 @@ long SimulatedDatagrams::bind(std::span<const std::byte> address) noexcept {
     Address wanted = Address::from_bytes(address);
     if (own_.family() != Address::Family::none) return -EINVAL;
     if (wanted.port() == 0) wanted = Address::ip(wanted.host(), world_->free_port());
+    if (wanted.port() == 0) return -EADDRINUSE;
     for (const SimulatedDatagrams* const other : world_->datagrams) {
         if (other->own_.family() == Address::Family::none || (other->reuse_ && reuse_)) continue;
         if (covers(other->own_, wanted, other->dual_stack_) || covers(wanted, other->own_, dual_stack_)) {
@@ -84,9 +85,15 @@ std::string SimulatedDatagrams::describe() const {
     return "a simulated UDP socket" + (bound ? " at " + own_.text() : std::string());
 }
 
-bool SimulatedDatagrams::takes(const Address& to, const Address& from) const {
-    if (own_.family() == Address::Family::none || !covers(own_, to, dual_stack_)) return false;
-    return peer_.family() == Address::Family::none || peer_ == from;
+bool SimulatedDatagrams::has_port(std::uint16_t port) const noexcept {
+    return own_.family() != Address::Family::none && own_.port() == port;
+}
+
+int SimulatedDatagrams::closeness(const Address& to, const Address& from) const {
+    if (own_.family() == Address::Family::none || !covers(own_, to, dual_stack_)) return 0;
+    const bool connected = peer_.family() != Address::Family::none;
+    if (connected && peer_ != from) return 0;
+    return 1 + (own_ == to ? 1 : 0) + (connected ? 2 : 0);
 }
 
 long SimulatedDatagrams::send_to(std::span<const coaio::detail::ConstBuffer> buffers,

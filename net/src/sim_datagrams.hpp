@@ -4,6 +4,7 @@
 #include "sim_world.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <span>
@@ -26,7 +27,9 @@ public:
     [[nodiscard]] long name_of(End end, std::span<std::byte> into) const noexcept override;
     [[nodiscard]] std::string describe() const override;
 
-    [[nodiscard]] bool takes(const Address& to, const Address& from) const;
+    [[nodiscard]] bool has_port(std::uint16_t port) const noexcept;
+    /// How well it fits a datagram; 0: it does not take it. The best gets it: a connected one, then one at that address.
+    [[nodiscard]] int closeness(const Address& to, const Address& from) const;
 
 private:
     struct Datagram {

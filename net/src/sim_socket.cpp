@@ -73,6 +73,7 @@ long SimulatedSocket::bind(std::span<const std::byte> address) noexcept {
     Address wanted = Address::from_bytes(address);
     if (own_.family() != Address::Family::none) return -EINVAL;
     if (wanted.port() == 0) wanted = Address::ip(wanted.host(), world_->free_port());
+    if (wanted.port() == 0) return -EADDRINUSE;
     own_ = wanted;
     if (world_->is_bound(*this)) {
         own_ = Address();
@@ -84,7 +85,7 @@ long SimulatedSocket::bind(std::span<const std::byte> address) noexcept {
 
 long SimulatedSocket::listen(int backlog) noexcept {
     if (const int error = sys::fault(Syscall::listen)) return -error;
-    backlog_ = static_cast<std::size_t>(std::max(backlog, 1));
+    backlog_ = static_cast<std::size_t>(std::max(backlog, 0));
     listening_ = true;
     in.exhausted();
     return 0;
@@ -201,7 +202,7 @@ long SimulatedSocket::finish_connect() noexcept {
 // --- accepting ----------------------------------------------------------------------
 
 bool SimulatedSocket::reserve() noexcept {
-    if (waiting_.size() + promised_ >= backlog_) return false;
+    if (waiting_.size() + promised_ > backlog_) return false;  // Linux lets in one more than it is told
     ++promised_;
     return true;
 }
@@ -214,8 +215,8 @@ void SimulatedSocket::hand_over(std::shared_ptr<Connection> connection) {
 long SimulatedSocket::accept(std::unique_ptr<coaio::detail::Port>& accepted) noexcept {
     if (const int error = sys::fault(Syscall::accept)) return -error;
     if (!listening_) return -EINVAL;
+    if (world_->exhausted()) return -EMFILE;  // Linux looks for a descriptor first
     if (waiting_.empty()) return -EAGAIN;
-    if (world_->exhausted()) return -EMFILE;
     accepted = std::make_unique<SimulatedSocket>(world_, std::move(waiting_.front()));
     waiting_.pop_front();
     return 1;

@@ -48,7 +48,8 @@ private:
         bool shut = false;   // it writes no more
         bool closed = false;
         bool dead = false;
-        int error = 0;  // told once
+        bool given_up = false;  // it was not answered for too long
+        int error = 0;          // told once
         [[nodiscard]] std::size_t unread() const noexcept { return incoming.size() - taken; }
         void wake() noexcept;
     };
@@ -64,12 +65,13 @@ private:
     void arrive(Packet packet);
     void take(Packet packet);
     void hold(Packet packet);
+    void give_up_on(std::size_t sender);
     void die(std::size_t side, int error);
 
     World* world_;
     std::array<End, 2> ends_;
     std::deque<Packet> held_;
-    std::uint64_t holds_ = 0;
+    std::uint64_t holds_ = 0;  // grows when what was held goes on
 };
 
 /// A TCP socket: first nothing, then a listener or one end of a connection.

@@ -150,6 +150,18 @@ Address World::source_for(const Address& to) {
     return Address::ip(six ? "2001:db8:c::1" : "192.0.2.1", free_port());
 }
 
+std::uint16_t World::free_port() noexcept {
+    for (std::uint32_t tries = first_free_port; tries <= UINT16_MAX; ++tries) {
+        const std::uint16_t port = next_port_;
+        next_port_ = port == UINT16_MAX ? first_free_port : static_cast<std::uint16_t>(port + 1);
+        const bool taken =
+            std::any_of(bound.begin(), bound.end(), [&](const auto* each) { return each->own().port() == port; }) ||
+            std::any_of(datagrams.begin(), datagrams.end(), [&](const auto* each) { return each->has_port(port); });
+        if (!taken) return port;
+    }
+    return 0;
+}
+
 std::vector<std::string> World::addresses_of(std::string_view host) const {
     if (const auto found = names_.find(lower(host)); found != names_.end()) {
         std::vector<std::string> addresses;
@@ -165,13 +177,9 @@ std::vector<std::string> World::addresses_of(std::string_view host) const {
 
 void World::set_fate(std::string_view host, std::uint16_t port, Fate fate) {
     for (std::string& address : addresses_of(host)) {
-        if (fate == Fate::arrives) {
-            fates_.erase({address, port});
-        } else {
-            fates_[{std::move(address), port}] = fate;
-        }
+        if (port == 0) std::erase_if(fates_, [&](const auto& each) { return each.first.first == address; });
+        fates_[{std::move(address), port}] = fate;
     }
-    if (fate != Fate::arrives) return;
     for (const auto& each : connections) {
         if (const auto connection = each.lock()) connection->go_on();
     }
@@ -235,10 +243,15 @@ SimulatedSocket* World::socket_of(std::uint64_t id) const {
 }
 
 SimulatedDatagrams* World::receiver_at(const Address& to, const Address& from) {
+    SimulatedDatagrams* found = nullptr;
+    int best = 0;
     for (SimulatedDatagrams* const each : datagrams) {
-        if (each->takes(to, from)) return each;
+        const int closeness = each->closeness(to, from);
+        if (closeness <= best) continue;
+        best = closeness;
+        found = each;
     }
-    return nullptr;
+    return found;
 }
 
 void World::note(const Address& from, const Address& to, std::string_view what) {
@@ -263,6 +276,7 @@ Coro<std::vector<ResolvedAddress>> World::look_up(std::string host, std::string 
     std::vector<ResolvedAddress> answers;
     if (host.empty()) {
         answers.push_back(answer(wanted.passive ? "0.0.0.0" : "127.0.0.1"));
+        answers.push_back(answer(wanted.passive ? "::" : "::1"));
     } else if (wanted.numeric_only) {
         fail_lookup(EAI_NONAME, subject);
     } else {
@@ -288,7 +302,11 @@ Coro<std::vector<ResolvedAddress>> World::look_up(std::string host, std::string 
 
 // --- the public face ----------------------------------------------------------------
 
-Network::Network(NetworkOptions options) : world_(std::make_shared<World>(coaio::detail::require_core(), options)) {
+Network::Network(NetworkOptions options) {
+    if (coaio::detail::running_sockets() != nullptr) {
+        throw RuntimeError("the running loop has a simulated network already: Network::current() is it");
+    }
+    world_ = std::make_shared<World>(coaio::detail::require_core(), options);
     coaio::detail::set_sockets(world_);
 }
 

@@ -26,6 +26,9 @@ class Connection;
 class SimulatedDatagrams;
 class SimulatedSocket;
 
+/// From here on ports are given to who asks for any.
+inline constexpr std::uint16_t first_free_port = 32768;
+
 /// What becomes of a packet on its way.
 enum class Fate { arrives, lost, refused, unreachable };
 
@@ -61,7 +64,8 @@ public:
     }
     /// Its own address for a socket that has none and sends to `to`.
     [[nodiscard]] Address source_for(const Address& to);
-    [[nodiscard]] std::uint16_t free_port() noexcept { return next_port_++; }
+    /// 0: none is left.
+    [[nodiscard]] std::uint16_t free_port() noexcept;
 
     // --- who is there
     [[nodiscard]] bool exhausted();
@@ -104,7 +108,7 @@ private:
     std::map<std::pair<std::int64_t, std::uint64_t>, std::function<void()>> events_;
     std::uint64_t next_event_ = 0;
     std::mt19937_64 random_;
-    std::uint16_t next_port_ = 32768;
+    std::uint16_t next_port_ = first_free_port;
     std::uint64_t last_id_ = 0;
     std::map<std::string, Lookup> names_;
     std::map<std::pair<std::string, std::uint16_t>, Fate> fates_;

@@ -22,8 +22,8 @@ void set_no_delay(const io::Descriptor& descriptor) noexcept;
 /// A socket of the running loop that is being set up; closed by its destructor until it is given away.
 class Socket {
 public:
-    /// For `address`, of its family. Throws `IoError`.
     enum class Type { stream, datagram };
+    /// For `address`, of its family. Throws `IoError`; `ValueError` for an empty address.
     explicit Socket(const Address& address, Type type = Type::stream);
 
     /// Each gives 0 or -errno.

@@ -327,6 +327,7 @@ TEST_CASE("a full backlog leaves the next client waiting, and a closed listener 
         const Network network;
         auto listener = co_await coaio::net::listen("10.0.0.1", 7, {.backlog = 1});
         Stream first = co_await coaio::net::connect("10.0.0.1", 7);
+        Stream another = co_await coaio::net::connect("10.0.0.1", 7);
         auto second = coaio::create_task(coaio::net::connect("10.0.0.1", 7));
         co_await coaio::sleep(500ms);
         CHECK_FALSE(second.done());

@@ -28,7 +28,7 @@ struct NetworkOptions {
     std::size_t buffer = 64 * 1024;
     /// Reads and writes transfer less than they could, and what is written arrives in pieces.
     bool chunk = false;
-    /// Of packets: sent again a little later, as TCP does; a datagram is gone.
+    /// Of packets: sent again a little later, as TCP does, which gives up after a quarter of an hour; a datagram is gone.
     double loss_rate = 0;
     /// Of packets: both ends find their connection reset instead.
     double reset_rate = 0;
@@ -51,12 +51,13 @@ struct NetworkOptions {
 ///
 /// All machines are one: any address can be listened on and connected to. A client's own address is 192.0.2.1 or
 /// 2001:db8:c::1, or the one it connects to if that is a loopback address. Where nobody listens, connections are refused.
-/// Of names it knows `localhost` and what `host` said; `host` in the calls below is such a name or a numeric address.
+/// Of names it knows `localhost`, which is 127.0.0.1 alone, and what `host` said; `host` in the calls below is such a name
+/// or a numeric address. Of services it knows the numbers only: a look-up of "http" fails with EAI_SERVICE.
 ///
 /// The same program with the same seed does the same; a `trace` shows it. Only the contents of TLS differ, and with them
 /// now and then a length: OpenSSL takes its random numbers from the system.
 ///
-/// Errors: `ValueError` for a host that it does not know.
+/// Errors: `ValueError` for a host that it does not know; `RuntimeError` where a second one is made on one loop.
 /// Lifetime: a handle; the network lives on with the loop. It belongs to that loop's thread.
 ///
 ///     coaio::testing::explore([]() -> Coro<> {
@@ -81,7 +82,8 @@ public:
     /// Look-ups of `name` fail with this code of `resolver_category()`, as EAI_AGAIN; 0: no more.
     void fail_lookup(std::string_view name, int code);
 
-    /// Connections to it are refused; `port` 0: to any port.
+    /// Connections to it are refused; `port` 0: to any port. Of this and the next three the last said holds; without a
+    /// port it takes back what was said of one.
     void refuse(std::string_view host, std::uint16_t port = 0);
     /// There is no route to it.
     void unreachable(std::string_view host, std::uint16_t port = 0);
