@@ -37,7 +37,7 @@ Coro<> ask(db::Pool pool, int first, int count) {
 }
 
 Coro<> ask_all(std::string url, int tasks, int each, std::size_t size) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(size));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(size).pipelining(32));
     co_await warm_up(pool, echo, 1);
     std::vector<Coro<>> all;
     for (int i = 0; i < tasks; ++i) all.push_back(ask(pool, i * each, each));
@@ -50,7 +50,7 @@ Coro<> ask_all(std::string url, int tasks, int each, std::size_t size) {
 }
 
 Coro<> fail_some(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
     const std::string divide = "select 100 / $1::int";
     co_await warm_up(pool, divide, 1);
     std::vector<Coro<int>> all;
@@ -74,7 +74,7 @@ Coro<> fail_some(std::string url) {
 }
 
 Coro<> at_a_distance(std::string url, coaio::Duration& took) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(4));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(4).pipelining(32));
     co_await warm_up(pool, echo, 1);
     std::vector<Coro<>> all;
     for (int i = 0; i < 100; ++i) all.push_back(ask(pool, i, 1));
@@ -84,7 +84,7 @@ Coro<> at_a_distance(std::string url, coaio::Duration& took) {
 }
 
 Coro<> cancel_some(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).pipelining(32));
     co_await warm_up(pool, echo, 1);
     auto& loop = coaio::get_running_loop();
     for (int round = 0; round < 30; ++round) {
@@ -111,7 +111,7 @@ Coro<> cancel_some(std::string url) {
 }
 
 Coro<> disown(std::string url, const tests::PostgresProxy& proxy) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
     const std::string count = "select count(*)::int from generate_series(1, $1::int)";
     co_await warm_up(pool, count, 1);
     co_await warm_up(pool, echo, 1);
@@ -134,7 +134,7 @@ Coro<> disown(std::string url, const tests::PostgresProxy& proxy) {
 }
 
 Coro<> retire(std::string url, const tests::PostgresProxy& proxy) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
     const std::string nap = "select pg_sleep($1::int)";
     co_await warm_up(pool, nap, 0);
     auto alone = coaio::create_task(pool.query(nap, 0));
@@ -149,7 +149,7 @@ Coro<> retire(std::string url, const tests::PostgresProxy& proxy) {
 }
 
 Coro<> lose_the_connection(std::string url, tests::PostgresProxy& proxy) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
     co_await warm_up(pool, echo, 1);
     std::vector<Coro<int>> all;
     for (int i = 0; i < 50; ++i) all.push_back(pool.query_value<int>(echo, i));
@@ -193,7 +193,7 @@ Coro<> add_in_transactions(db::Pool pool, std::string update) {
 }
 
 Coro<> beside_transactions(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(3));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(3).pipelining(32));
     co_await pool.execute("create table t (n int)");
     co_await pool.execute("insert into t values (0)");
     const std::string update = "update t set n = n + $1";
@@ -213,7 +213,7 @@ Coro<> beside_transactions(std::string url) {
 }
 
 Coro<> go_stale(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
     co_await pool.execute("create table t (a int)");
     co_await pool.execute("insert into t values (1)");
     const std::string all_of = "select *, $1::int from t";
@@ -249,7 +249,7 @@ Coro<> close_under(std::string url) {
 }
 
 Coro<> stay_behind_nothing_slow(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).pipelining(32));
     co_await warm_up(pool, echo, 1);
     const std::string nap = "select pg_sleep($1::int)";
     co_await warm_up(pool, nap, 0);
@@ -268,7 +268,7 @@ struct Bench {
 };
 
 Coro<> cut_asks(Bench& bench) {
-    bench.pool.emplace(bench.url, db::PoolOptions().max_size(1).cancel_timeout(10s));
+    bench.pool.emplace(bench.url, db::PoolOptions().max_size(1).pipelining(32).cancel_timeout(10s));
     co_await warm_up(*bench.pool, echo, 1);
     std::vector<Coro<>> all;
     for (int i = 0; i < 5; ++i) all.push_back(ask(*bench.pool, i * 10, 3));
@@ -277,7 +277,7 @@ Coro<> cut_asks(Bench& bench) {
 
 Coro<> look_after(Bench& bench, std::size_t turn) {
     INFO("cut before turn " << turn);
-    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url, db::PoolOptions().max_size(1));
+    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url, db::PoolOptions().max_size(1).pipelining(32));
     co_await ask(pool, 5, 1);
     std::vector<Coro<>> all;
     for (int i = 0; i < 5; ++i) all.push_back(ask(pool, i * 10, 1));

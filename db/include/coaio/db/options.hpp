@@ -39,7 +39,7 @@ struct PoolValues {
     std::size_t max_size = 10;
     std::size_t min_size = 0;
     std::size_t max_waiting = 1024;
-    std::size_t pipelining = 32;
+    std::size_t pipelining = 1;
     Duration acquire_timeout = std::chrono::seconds(30);
     Duration max_lifetime = std::chrono::minutes(30);
     Duration max_idle = std::chrono::minutes(10);
@@ -149,7 +149,8 @@ public:
     /// its own, so that none is touched by another's failure. Where a connection is free a statement has it to itself;
     /// so have, always, transactions, streams and COPY, what takes longer than others, and what may open a transaction.
     /// A statement that is cancelled while others share its connection is not cancelled in the server: its answer is
-    /// dropped. 32; 1: never more than one.
+    /// dropped. 1: never more than one; more where many small statements go to a server at a distance (docs/rows.md says
+    /// what to mind).
     PoolOptions& pipelining(std::size_t value) {
         pool_.pipelining = value;
         return *this;
