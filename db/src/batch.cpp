@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/db/batch.hpp>
 
+#include "commit.hpp"
+#include "libpq.hpp"
 #include "path.hpp"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace coaio::db {
@@ -11,9 +15,46 @@ BatchError::BatchError(ErrorFields fields) : Error(std::move(fields)) {}
 BatchError::~BatchError() = default;
 
 namespace detail {
+namespace {
+
+std::string take_word(std::string_view& sql) {
+    sql = skip_to_word(sql);
+    std::string word;
+    for (; !sql.empty(); sql.remove_prefix(1)) {
+        const char c = sql.front();
+        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        if (lower < 'a' || lower > 'z') break;
+        word += lower;
+    }
+    return word;
+}
+
+bool begins_or_ends_transaction(std::string_view sql) {
+    const std::string first = take_word(sql);
+    if (first == "prepare") return take_word(sql) == "transaction";
+    if (first == "rollback") {
+        std::string next = take_word(sql);
+        if (next == "work" || next == "transaction") next = take_word(sql);
+        return next != "to";
+    }
+    constexpr std::array<std::string_view, 5> words{"begin", "start", "commit", "end", "abort"};
+    return std::find(words.begin(), words.end(), first) != words.end();
+}
+
+void check(const Batch& batch) {
+    for (const Batch::Statement& each : batch.statements()) {
+        pq::refuse_nul(each.sql);
+        if (!begins_or_ends_transaction(each.sql)) continue;
+        throw UsageError("\"" + cut_sql(each.sql) +
+                         "\" cannot stand in a batch, which is a transaction of its own or part of one");
+    }
+}
+
+}  // namespace
 
 Coro<BatchAnswers> run_batch(std::shared_ptr<Path> path, Batch batch) {
     if (batch.empty()) co_return BatchAnswers();
+    check(batch);
     co_await Path::open(path);
     BatchAnswers answers = co_await path->link().run_batch(batch.statements());
     path->close();

@@ -127,14 +127,18 @@ std::string_view skip_comment(std::string_view sql) {
 
 }  // namespace
 
-bool ends_transaction(std::string_view sql) noexcept {
+std::string_view skip_to_word(std::string_view sql) noexcept {
     for (;;) {
         const std::size_t begin = sql.find_first_not_of(" \t\r\n\f\v;");
-        if (begin == std::string_view::npos) return false;
+        if (begin == std::string_view::npos) return {};
         sql.remove_prefix(begin);
-        if (sql.substr(0, 2) != "--" && sql.substr(0, 2) != "/*") break;
+        if (sql.substr(0, 2) != "--" && sql.substr(0, 2) != "/*") return sql;
         sql = skip_comment(sql);
     }
+}
+
+bool ends_transaction(std::string_view sql) noexcept {
+    sql = skip_to_word(sql);
     std::string word;
     for (const char c : sql.substr(0, 8)) {
         const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

@@ -25,6 +25,9 @@ struct CommitToken {
     std::int64_t backend_start = 0;
 };
 
+/// What is left from its first word on, without blanks, comments and semicolons.
+[[nodiscard]] std::string_view skip_to_word(std::string_view sql) noexcept;
+
 /// Whether the statement, in a transaction, is COMMIT or PREPARE TRANSACTION by one of its names.
 [[nodiscard]] bool ends_transaction(std::string_view sql) noexcept;
 

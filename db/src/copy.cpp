@@ -66,7 +66,7 @@ void put_integer(std::int64_t value, Oid column, Encoder& out) {
     out.put_int64(value);
 }
 
-/// "users (id, name)" as a select of these columns, for their types.
+/// "users (id, name)" as a select of these columns, for their types. Empty where none are named.
 std::string columns_query(std::string_view target) {
     bool quoted = false;
     for (std::size_t i = 0; i < target.size(); ++i) {
@@ -77,7 +77,29 @@ std::string columns_query(std::string_view target) {
         return "select " + std::string(target.substr(i + 1, end - i - 1)) + " from " +
                std::string(target.substr(0, i)) + " limit 0";
     }
-    return "select * from " + std::string(target) + " limit 0";
+    return {};
+}
+
+/// Of the columns that COPY fills where none are named: not those that the server generates.
+constexpr const char* find_columns =
+    "select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute where attrelid = $1::regclass and "
+    "attnum > 0 and not attisdropped and attgenerated = ''";
+
+Coro<std::string> all_columns_query(PqLink& link, const std::string& target) {
+    const std::string from = " from " + target + " limit 0";
+    if (link.server_version() < 120'000) co_return "select *" + from;
+    const std::string sql = find_columns;
+    const Params name = Params::of(target);
+    const Rows rows = co_await link.run_once(sql, name, Format::text);
+    const auto names = rows.value<std::optional<std::string>>();
+    co_return "select " + names.value_or(std::string()) + from;
+}
+
+std::exception_ptr cancelled_write() {
+    ErrorFields fields;
+    fields.message = "a write of this COPY was cancelled, so nothing of it is stored";
+    fields.outcome = Outcome::rolled_back;
+    return std::make_exception_ptr(Error(std::move(fields)));
 }
 
 }  // namespace
@@ -97,7 +119,8 @@ Coro<> CopySink::begin() {
 
 Coro<> CopySink::begin_rows(std::string target) {
     co_await Path::open(path_);
-    const std::string query = columns_query(target);
+    std::string query = columns_query(target);
+    if (query.empty()) query = co_await all_columns_query(path_->link(), target);
     const Params none;
     const Rows like = co_await path_->link().run_once(query, none, Format::text);
     for (std::size_t i = 0; i < like.column_count(); ++i) {
@@ -110,26 +133,64 @@ Coro<> CopySink::begin_rows(std::string target) {
 }
 
 Coro<> CopySink::send() {
+    if (failure_) std::rethrow_exception(failure_);
+    if (!open_) throw UsageError("the COPY is over: write to it while its body runs, and await each write");
     const Step step(sending_, "COPY");
+    PqLink& link = path_->link();
     const std::string out = std::exchange(buffer_, std::string());
     buffer_.reserve(piece + piece / 4);
-    if (!out.empty()) co_await path_->link().put_copy(out);
+    if (out.empty()) co_return;
+    std::exception_ptr failure;
+    try {
+        co_await link.put_copy(out);
+    } catch (const BaseException&) {
+        failure = std::current_exception();
+        failure_ = cancelled_write();
+    } catch (...) {
+        failure = failure_ = std::current_exception();
+    }
+    const bool given_up = !open_;
+    if (given_up) {
+        link.leave();
+        link.close();
+        path_->close();
+    }
+    if (failure) {
+        open_ = false;
+        std::rethrow_exception(failure);
+    }
+    if (given_up) throw UsageError("the COPY was given up while this write ran: await each write in its body");
 }
 
 Coro<std::uint64_t> CopySink::finish() {
-    if (!columns_.empty()) buffer_ += binary_trailer;
-    co_await send();
-    const std::uint64_t rows = co_await path_->link().end_copy();
-    open_ = false;
-    path_->close();
-    co_return rows;
+    std::exception_ptr failure;
+    try {
+        if (sending_) throw UsageError("a write of the COPY still runs at the end of its body: await it");
+        if (!columns_.empty()) buffer_ += binary_trailer;
+        co_await send();
+        const Step step(sending_, "COPY");
+        const std::uint64_t rows = co_await path_->link().end_copy();
+        open_ = false;
+        path_->close();
+        co_return rows;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await abort();
+    std::rethrow_exception(failure);
 }
 
 Coro<> CopySink::abort() {
     PqLink* const link = path_->raw();
-    if (!std::exchange(open_, false) || link == nullptr) co_return;
-    link->leave();
-    co_await masked_attempt(link->settle(), std::chrono::seconds(30));  // which has a time limit of its own
+    const bool open = std::exchange(open_, false);
+    if (link != nullptr && sending_) {
+        link->close();  // whoever sends still works with it, and gives it back
+        co_return;
+    }
+    if (open && link != nullptr) {
+        link->leave();
+        co_await masked_attempt(link->settle(), std::chrono::seconds(30));  // which has a time limit of its own
+    }
     path_->close();
 }
 

@@ -59,11 +59,11 @@ private:
 
 int wire(Format format) { return format == Format::binary ? 1 : 0; }
 
+}  // namespace
+
 void refuse_nul(const std::string& sql) {
     if (sql.find('\0') != std::string::npos) throw ParameterError(0, "the statement contains a NUL byte");
 }
-
-}  // namespace
 
 Features features() noexcept {
     Features found;

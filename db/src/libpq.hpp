@@ -33,6 +33,9 @@ struct ParsedConninfo {
 /// Every option there is, with the value that the environment or libpq gives it.
 [[nodiscard]] std::map<std::string, std::string> conninfo_defaults();
 
+/// Throws a ParameterError where the statement could not be sent as a whole.
+void refuse_nul(const std::string& sql);
+
 /// What this libpq can do that 15 cannot.
 struct Features {
     bool async_cancel = false;        ///< PQcancelStart and PQcancelPoll
@@ -170,6 +173,7 @@ public:
     void single_row_mode();
 
     enum class CopyData : unsigned char { row, none_yet, end };
+    static constexpr std::size_t most_copied = 1 << 20;  ///< by one `put_copy`
     /// False: the buffer is full; flush and try again.
     [[nodiscard]] bool put_copy(std::string_view bytes);
     /// Ends a COPY to the server, by a failure where a reason is given. False as above.

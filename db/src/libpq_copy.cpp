@@ -15,6 +15,8 @@ namespace {
 }  // namespace
 
 bool Session::put_copy(std::string_view bytes) {
+    // libpq counts by int, the server takes 1 GB in a message.
+    if (bytes.size() > most_copied) throw UsageError("a piece of a COPY is too large for one message");
     const int put = PQputCopyData(connection_.get(), bytes.data(), static_cast<int>(bytes.size()));
     if (put < 0) lost(*this);
     return put == 1;

@@ -55,7 +55,12 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
     });
 }
 
+bool drops_statements(const Rows& answer) noexcept {
+    return answer.command() == "DEALLOCATE ALL" || answer.command() == "DISCARD ALL";
+}
+
 Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
+    pq::refuse_nul(sql);
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
     const Running running(pid_, sql);
@@ -221,6 +226,7 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
                 "was closed");
         } else {
             rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
+            if (drops_statements(rows)) statements_.all_gone();
         }
     }
     in_flight_ = failure && !failure->connection_good;
@@ -257,7 +263,7 @@ bool PqLink::alive() noexcept {
 
 void PqLink::close() noexcept {
     if (in_use_) {
-        session_->hang_up();
+        if (session_) session_->hang_up();
     } else {
         end();
     }
@@ -320,6 +326,7 @@ bool PqLink::forget_stale(const std::string& sql, const Params& params, const st
     } catch (...) {
         return false;
     }
+    statements_.doubt_all();
     const std::string key = Statements::key(sql, params);
     if (statements_.find(key) == nullptr) return false;
     statements_.forget(key);

@@ -25,6 +25,8 @@ namespace coaio::db::detail {
 [[noreturn]] void throw_out_of_step();
 /// The format to ask for, since libpq asks for one for all columns.
 [[nodiscard]] Format format_for(const std::vector<Oid>& columns);
+/// Whether it answers a command after which the session has no prepared statements.
+[[nodiscard]] bool drops_statements(const Rows& answer) noexcept;
 
 /// A link over libpq. Its socket is registered with the loop for each wait alone, by level (LPQ-01, LPQ-02).
 class PqLink final : public Link {

@@ -22,23 +22,6 @@ struct Fresh {
     Prepared prepared;
 };
 
-/// Names that the server may know when the batch is over, unless they are kept.
-class NamesInDoubt {
-public:
-    explicit NamesInDoubt(Statements& statements) noexcept : statements_(&statements) {}
-    NamesInDoubt(const NamesInDoubt&) = delete;
-    NamesInDoubt& operator=(const NamesInDoubt&) = delete;
-    ~NamesInDoubt() {
-        if (!names_.empty()) statements_->drop_later(std::move(names_));
-    }
-    void add(const std::string& name) { names_.push_back(name); }
-    void clear() noexcept { names_.clear(); }
-
-private:
-    Statements* statements_;
-    std::vector<std::string> names_;
-};
-
 std::exception_ptr without_effect(const std::string& how, std::size_t failed, const ErrorFields& cause,
                                   const std::string& sql) {
     ErrorFields fields;
@@ -102,10 +85,11 @@ Coro<BatchAnswers> PqLink::run_batch(const std::vector<Batch::Statement>& statem
 Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& statements) {
     std::vector<Ask> asked;
     std::vector<Fresh> fresh;
-    NamesInDoubt doubtful(statements_);
-    std::vector<std::string> dropped;
-    if (!in_transaction_) dropped = statements_.take_dropped();
     const bool usable = session_->transaction() != pq::TxStatus::failed;
+    std::vector<std::string> dropped;
+    if (usable) dropped = statements_.take_dropped(in_transaction_);
+    NamesInDoubt undropped(statements_, dropped);
+    NamesInDoubt doubtful(statements_, {});
 
     begin_pipeline();
     for (const std::string& each : dropped) {
@@ -150,12 +134,14 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
 
     std::vector<std::optional<Rows>> rows(statements.size());
     std::optional<std::size_t> failed;
+    bool gone = false;
     ErrorFields cause;
     std::size_t at = 0;
     while (syncs_ > 0) {
         const int before = syncs_;
         auto result = co_await pipeline_result();
         const pq::Kind kind = result->kind();
+        if (syncs_ == 1) undropped.clear();
         if (kind == pq::Kind::sync || before > 1) continue;
         if (kind == pq::Kind::error) {
             const std::size_t statement = at < asked.size() ? asked[at].statement : statements.size() - 1;
@@ -173,6 +159,7 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
             if (ask.what == Asked::execute) {
                 rows[ask.statement] =
                     std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
+                gone = gone || drops_statements(*rows[ask.statement]);
             } else {
                 auto made = std::find_if(fresh.begin(), fresh.end(),
                                          [&](const Fresh& each) { return each.statement == ask.statement; });
@@ -186,10 +173,15 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
     session_->exit_pipeline();
     in_flight_ = false;
     collect_notifications();
+    undropped.clear();
 
-    doubtful.clear();
-    for (Fresh& each : fresh) {
-        if (each.made) statements_.keep(std::move(each.prepared));
+    if (gone) {
+        statements_.all_gone();
+    } else {
+        doubtful.clear();
+        for (Fresh& each : fresh) {
+            if (each.made) statements_.keep(std::move(each.prepared));
+        }
     }
     BatchAnswers answers;
     answers.reserve(statements.size());
@@ -209,6 +201,7 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
 }
 
 Coro<Format> PqLink::declare(const std::string& name, bool scroll, const std::string& sql, const Params& params) {
+    pq::refuse_nul(sql);
     const std::string command = "declare " + name + (scroll ? " scroll" : " no scroll") + " cursor for " + sql;
     co_return co_await turn<Format>([this, &command, &name, &params] { return open_cursor(command, name, params); },
                                     sql);

@@ -23,10 +23,8 @@ Format format_for(const std::vector<Oid>& columns) {
 }
 
 Coro<> PqLink::prepare(const std::string& key, const std::string& name, const std::string& sql, const Params& params) {
-    // One that the server does not know would fail the user's transaction.
-    std::vector<std::string> dropped;
-    if (!in_transaction_) dropped = statements_.take_dropped();
-
+    const std::vector<std::string> dropped = statements_.take_dropped(in_transaction_);
+    NamesInDoubt doubtful(statements_, dropped);
     begin_pipeline();
     sent_ = false;  // of the statement itself nothing yet
     for (const std::string& each : dropped) {
@@ -53,7 +51,7 @@ Coro<> PqLink::prepare(const std::string& key, const std::string& name, const st
         ends = 0;
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) {
-            --syncs_;
+            if (--syncs_ == 1) doubtful.clear();
         } else if (kind == pq::Kind::error) {
             ErrorFields fields = result->error(session_->raw());
             fields.sql = cut_sql(sql);
@@ -68,6 +66,7 @@ Coro<> PqLink::prepare(const std::string& key, const std::string& name, const st
     }
     session_->exit_pipeline();
     in_flight_ = false;
+    doubtful.clear();
     if (failure) throw_error(std::move(*failure));
 
     Prepared prepared;

@@ -5,6 +5,7 @@
 
 #include <coaio/core/io.hpp>
 
+#include <new>
 #include <utility>
 
 namespace coaio::db::detail {
@@ -51,6 +52,7 @@ bool PqLink::in_transaction() const noexcept {
 
 template <class T>
 Coro<T> PqLink::flow_step(Coro<T> work) {
+    if (!flowing_) throw UsageError("the stream or COPY on this connection is over");
     const Running running(pid_, flow_sql_);
     std::exception_ptr failure;
     try {
@@ -79,6 +81,7 @@ ErrorFields PqLink::failure_of(const pq::Result& result, const std::string& sql)
 // Rows.
 
 Coro<> PqLink::begin_rows(const std::string& sql, const Params& params) {
+    pq::refuse_nul(sql);
     if (cancellation_due()) co_await throw_if_cancelled();
     Use use(*this);
     const Running running(pid_, sql);
@@ -217,8 +220,17 @@ Coro<> PqLink::put_copy(std::string_view bytes) {
 }
 
 Coro<bool> PqLink::push_copy(std::string_view bytes) {
-    while (!session_->put_copy(bytes)) co_await flush();
-    if (!session_->flush()) co_await flush();
+    while (!bytes.empty()) {
+        const std::string_view slice = bytes.substr(0, pq::Session::most_copied);
+        bool room = session_->put_copy(slice);
+        if (!room) {
+            co_await flush();
+            room = session_->put_copy(slice);
+        }
+        if (!room) throw std::bad_alloc();  // all is sent, and there is none
+        bytes.remove_prefix(slice.size());
+        if (!session_->flush()) co_await flush();
+    }
     co_return true;
 }
 

@@ -26,10 +26,13 @@ PqLink& Path::link() const {
 }
 
 PqLink* Path::raw() const noexcept {
-    if (use_) return use_->raw().libpq();
-    return lease_ ? lease_.link().libpq() : nullptr;
+    Link* const link = use_ ? use_->raw() : lease_ ? &lease_.link() : nullptr;
+    return link != nullptr ? link->libpq() : nullptr;
 }
 
-void Path::close() noexcept { lease_.give_back(); }
+void Path::close() noexcept {
+    lease_.give_back();
+    if (use_) use_->step_done();
+}
 
 }  // namespace coaio::db::detail

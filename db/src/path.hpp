@@ -22,7 +22,7 @@ public:
     [[nodiscard]] static Coro<> open(std::shared_ptr<Path> self);
     /// Throws UsageError where it may not be used.
     [[nodiscard]] PqLink& link() const;
-    /// The link that `open` led to, whatever has become of its scope; null before it.
+    /// The link that `open` led to, whatever has become of its scope; null before it, and once it was given back.
     [[nodiscard]] PqLink* raw() const noexcept;
     /// Back to its pool.
     void close() noexcept;

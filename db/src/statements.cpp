@@ -28,7 +28,11 @@ void Statements::keep(Prepared prepared) {
     forget(prepared.key);
     order_.push_front(std::move(prepared));
     by_key_.emplace(order_.front().key, order_.begin());
-    while (order_.size() > most_) forget(std::string(order_.back().key));
+    while (order_.size() > most_) {
+        by_key_.erase(order_.back().key);
+        evicted_.push_back(std::move(order_.back().name));
+        order_.pop_back();
+    }
 }
 
 void Statements::forget(const std::string& key) {
@@ -38,6 +42,21 @@ void Statements::forget(const std::string& key) {
     by_key_.erase(at);
     dropped_.push_back(std::move(place->name));
     order_.erase(place);
+}
+
+std::vector<std::string> Statements::take_dropped(bool sure) {
+    std::vector<std::string> taken = std::exchange(evicted_, {});
+    if (sure) return taken;
+    taken.insert(taken.end(), std::make_move_iterator(dropped_.begin()), std::make_move_iterator(dropped_.end()));
+    dropped_.clear();
+    return taken;
+}
+
+void Statements::all_gone() noexcept {
+    by_key_.clear();
+    order_.clear();
+    evicted_.clear();
+    dropped_.clear();
 }
 
 void Statements::drop_later(std::vector<std::string> names) {

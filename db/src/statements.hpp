@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace coaio::db::detail {
@@ -39,11 +40,15 @@ public:
     /// It is gone or stale; the server is told where it may still have it.
     void forget(const std::string& key);
 
-    /// Names that the server may drop; they are given once.
-    [[nodiscard]] std::vector<std::string> take_dropped() { return std::exchange(dropped_, {}); }
-    /// Again, since they could not be dropped.
+    /// Names that the server may drop; they are given once. `sure`: those only that it has, since a name that it does not
+    /// have would fail a transaction.
+    [[nodiscard]] std::vector<std::string> take_dropped(bool sure = false);
+    /// Again, since they could not be dropped, or perhaps were.
     void drop_later(std::vector<std::string> names);
-    [[nodiscard]] bool has_dropped() const noexcept { return !dropped_.empty(); }
+    /// The server has dropped all of them.
+    void all_gone() noexcept;
+    /// Somebody else drops some: of none is it sure any more.
+    void doubt_all() { drop_later(std::exchange(evicted_, {})); }
     [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
 
 private:
@@ -51,7 +56,26 @@ private:
     std::uint64_t named_ = 0;
     std::list<Prepared> order_;  // most recently used first
     std::unordered_map<std::string_view, std::list<Prepared>::iterator> by_key_;
-    std::vector<std::string> dropped_;
+    std::vector<std::string> evicted_;  // which the server has
+    std::vector<std::string> dropped_;  // which it may have
+};
+
+/// Names that the server may know, unless all goes well.
+class NamesInDoubt {
+public:
+    NamesInDoubt(Statements& statements, std::vector<std::string> names) noexcept
+        : statements_(&statements), names_(std::move(names)) {}
+    NamesInDoubt(const NamesInDoubt&) = delete;
+    NamesInDoubt& operator=(const NamesInDoubt&) = delete;
+    ~NamesInDoubt() {
+        if (!names_.empty()) statements_->drop_later(std::move(names_));
+    }
+    void add(const std::string& name) { names_.push_back(name); }
+    void clear() noexcept { names_.clear(); }
+
+private:
+    Statements* statements_;
+    std::vector<std::string> names_;
 };
 
 }  // namespace coaio::db::detail

@@ -52,7 +52,8 @@ public:
     RowSource(const RowSource&) = delete;
     RowSource& operator=(const RowSource&) = delete;
     ~RowSource() {
-        if (state_ == State::open && !cursor_) path_->raw()->leave();
+        PqLink* const link = path_->raw();
+        if (state_ == State::open && !cursor_ && link != nullptr) link->leave();
     }
 
     static Coro<std::optional<Rows>> next(std::shared_ptr<RowSource> self) {
@@ -66,7 +67,8 @@ public:
             if (self->state_ == State::fresh) co_await self->begin();
             if (self->cursor_) co_return co_await self->fetch();
             auto rows = co_await self->path_->link().next_rows();
-            if (!self->path_->raw()->flowing()) self->finish(State::ended);
+            PqLink* const link = self->path_->raw();
+            if (link == nullptr || !link->flowing()) self->finish(State::ended);
             co_return rows;
         } catch (...) {
             failure = std::current_exception();
@@ -82,9 +84,11 @@ public:
             if (self->cursor_->name.empty()) co_return;
             co_await CursorState::run(self->cursor_, "close ");
         } else if (before == State::open) {
-            PqLink& link = *self->path_->raw();
-            link.leave();
-            co_await link.settle();
+            PqLink* const link = self->path_->raw();
+            if (link != nullptr) {
+                link->leave();
+                co_await link->settle();
+            }
         }
         self->path_->close();
     }

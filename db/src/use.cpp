@@ -18,7 +18,11 @@ Link& Use::link(std::uint64_t scope) const {
         if (open) throw UsageError("a transaction is open inside: use the handle that its body was given");
         throw UsageError("the transaction is over: its handle lives as long as its body");
     }
-    return lease_.link();
+    Link& link = lease_.link();
+    if (scope != 0 && link.state() == LinkState::idle) {
+        throw UsageError("a statement in the body ended the transaction: leave COMMIT and ROLLBACK to its scope");
+    }
+    return link;
 }
 
 std::uint64_t Use::open_scope(std::uint64_t outer) {
@@ -33,20 +37,33 @@ std::uint64_t Use::open_scope(std::uint64_t outer) {
 void Use::close_scope(std::uint64_t scope) noexcept {
     auto at = std::find(scopes_.begin() + 1, scopes_.end(), scope);
     scopes_.erase(at, scopes_.end());
+    step_done();
 }
 
 void Use::release() noexcept {
-    if (std::exchange(released_, true)) return;
-    const bool running = lease_ && lease_.link().state() == LinkState::busy;
-    if (!running) lease_.give_back();
+    released_ = true;
+    step_done();
+}
+
+void Use::step_done() noexcept {
+    if (released_ && lease_ && lease_.link().state() != LinkState::busy) lease_.give_back();
 }
 
 Coro<Rows> Use::run(std::shared_ptr<Use> self, std::uint64_t scope, std::string sql, Params params) {
     Link& link = self->link(scope);
+    struct Done {
+        Use* use;
+        explicit Done(Use& of) noexcept : use(&of) {}
+        Done(const Done&) = delete;
+        Done& operator=(const Done&) = delete;
+        ~Done() { use->step_done(); }
+    };
+    const Done done(*self);
     co_return co_await link.run(sql, params);
 }
 
 Coro<bool> Use::undo(std::string commands) {
+    if (!lease_) co_return false;  // who gave it back has undone it
     Link& link = lease_.link();
     const LinkState state = link.state();
     if (state == LinkState::idle || state == LinkState::broken) co_return state == LinkState::idle;

@@ -16,8 +16,9 @@ public:
     Use(Lease lease, const CommitValues& commit, Duration cancel_timeout)
         : lease_(std::move(lease)), commit_(commit), cancel_timeout_(cancel_timeout) {}
 
-    [[nodiscard]] Link& raw() const noexcept { return lease_.link(); }
-    /// Throws UsageError unless `scope` is the innermost one and nothing was given back.
+    /// Null once it was given back.
+    [[nodiscard]] Link* raw() const noexcept { return lease_ ? &lease_.link() : nullptr; }
+    /// Throws UsageError unless `scope` is the innermost one, its transaction is open and nothing was given back.
     [[nodiscard]] Link& link(std::uint64_t scope) const;
     /// For what needs no turn of its own, such as the version.
     [[nodiscard]] const Link& look() const;
@@ -25,6 +26,8 @@ public:
     void close_scope(std::uint64_t scope) noexcept;
     /// Gives the link back; at once, or when what runs on it has ended.
     void release() noexcept;
+    /// What ran on it has ended.
+    void step_done() noexcept;
 
     [[nodiscard]] static Coro<Rows> run(std::shared_ptr<Use> self, std::uint64_t scope, std::string sql, Params params);
     /// Undoes a transaction or savepoint by `commands`, whatever happens; false when it had to close the session.

@@ -135,7 +135,7 @@ Coro<> go_stale(std::string url) {
     co_await pool.execute("alter table t add column b text");
     auto answers = co_await pool.batch(batch);
     CHECK(answers[1].column_count() == 2);
-    co_await pool.execute("deallocate all");
+    co_await pool.execute("do $$begin deallocate all; end$$");
     answers = co_await pool.batch(batch);
     CHECK(answers[1].size() == 1);
     const int rows = co_await pool.query_value<int>("select count(*)::int from t");

@@ -88,7 +88,7 @@ Coro<> outdate(std::string url) {
     co_await connection.execute("alter table t add b text default 'x'");
     const auto after = co_await connection.query("select * from t");
     CHECK(after.column_count() == 2);
-    co_await connection.execute("deallocate all");
+    co_await connection.execute("do $$begin deallocate all; end$$");
     const auto gone = co_await connection.query("select * from t");
     CHECK(gone.column_count() == 2);
 }

@@ -41,8 +41,10 @@ public:
     [[nodiscard]] Coro<> send();
     [[nodiscard]] bool full() const noexcept { return buffer_.size() >= piece; }
     void put(std::string_view bytes) { buffer_.append(bytes); }
+    /// Fails as the first write did that failed, also if the body took no notice.
     [[nodiscard]] Coro<std::uint64_t> finish();
-    /// Tells the server that nothing of it is to be stored. Fails for nothing.
+    /// Tells the server that nothing of it is to be stored; while something is sent, by the connection's end. Fails for
+    /// nothing.
     [[nodiscard]] Coro<> abort();
 
     // One row, cell by cell.
@@ -81,8 +83,9 @@ private:
     std::string buffer_;
     std::vector<ToColumn> columns_;
     std::size_t row_at_ = 0;
-    bool open_ = false;
+    bool open_ = false;  // begun, and neither ended nor failed
     bool sending_ = false;
+    std::exception_ptr failure_;
 };
 
 [[nodiscard]] std::shared_ptr<CopySink> open_copy(std::shared_ptr<Path> path, std::string sql);

@@ -102,8 +102,8 @@ public:
 
     /// Sends all statements at once and gives the rows of each; see Batch. In a transaction they belong to it.
     ///
-    /// Errors: that of the first statement that fails. Nothing has taken effect then, unless a statement in the batch
-    /// ended a transaction of its own.
+    /// Errors: that of the first statement that fails. Nothing has taken effect then, unless a procedure in the batch
+    /// ended a transaction of its own. A statement that begins or ends one is a UsageError, and nothing is sent.
     [[nodiscard]] Coro<std::vector<Rows>> batch(Batch statements) const {
         return detail::all_rows(detail::run_batch(self().path(), std::move(statements)));
     }
