@@ -70,15 +70,6 @@ Features features() noexcept {
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
     found.async_cancel = true;
 #endif
-#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-    found.send_pipeline_sync = true;
-#endif
-#ifdef LIBPQ_HAS_CLOSE_PREPARED
-    found.close_prepared = true;
-#endif
-#ifdef LIBPQ_HAS_CHUNK_MODE
-    found.chunked_rows = true;
-#endif
     return found;
 }
 
@@ -253,13 +244,8 @@ void Session::send_describe_portal(const std::string& name) {
     check_sent(PQsendDescribePortal(connection_.get(), name.c_str()), name);
 }
 
-void Session::single_row_mode() {
-#ifdef LIBPQ_HAS_CHUNK_MODE
-    check_sent(PQsetChunkedRowsMode(connection_.get(), 64), {});
-#else
-    check_sent(PQsetSingleRowMode(connection_.get()), {});
-#endif
-}
+// Not 17's mode of chunks, which forgets the rows of a chunk when an error comes before it is full.
+void Session::single_row_mode() { check_sent(PQsetSingleRowMode(connection_.get()), {}); }
 
 bool Session::flush() {
     int left = PQflush(connection_.get());

@@ -38,17 +38,14 @@ void refuse_nul(const std::string& sql);
 
 /// What this libpq can do that 15 cannot.
 struct Features {
-    bool async_cancel = false;        ///< PQcancelStart and PQcancelPoll
-    bool send_pipeline_sync = false;  ///< a Sync that does not flush
-    bool close_prepared = false;
-    bool chunked_rows = false;
+    bool async_cancel = false;  ///< PQcancelStart and PQcancelPoll
 };
 [[nodiscard]] Features features() noexcept;
 
 enum class Kind : unsigned char {
     command,     ///< done, no rows
     rows,        ///< done, with rows
-    single_row,  ///< one row of many, or some of them
+    single_row,  ///< one row of many
     empty,       ///< an empty statement
     copy_in,
     copy_out,

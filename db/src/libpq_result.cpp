@@ -57,9 +57,6 @@ Kind Result::kind() const noexcept {
     case PGRES_COMMAND_OK: return Kind::command;
     case PGRES_TUPLES_OK: return Kind::rows;
     case PGRES_SINGLE_TUPLE: return Kind::single_row;
-#ifdef LIBPQ_HAS_CHUNK_MODE
-    case PGRES_TUPLES_CHUNK: return Kind::single_row;
-#endif
     case PGRES_EMPTY_QUERY: return Kind::empty;
     case PGRES_COPY_IN: return Kind::copy_in;
     case PGRES_COPY_OUT: return Kind::copy_out;
