@@ -155,6 +155,7 @@ Coro<> MigrationRun::make_book() {
 
 Coro<> MigrationRun::read_book() {
     std::vector<std::string> texts;
+    texts.reserve(plan_.steps.size());
     for (const MigrationText& step : plan_.steps) texts.push_back(step.sql);
     const Rows sums = co_await session_.query(
         "select encode(sha256(convert_to(text, 'UTF8')), 'hex') from unnest($1::text[]) with ordinality as t(text, n) "
