@@ -7,6 +7,7 @@
 #include <coaio/core/task.hpp>
 
 #include "support/catch.hpp"
+#include "support/throws.hpp"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@ using coaio::Coro;
 using coaio::io::Buffer;
 using coaio::io::Descriptor;
 using coaio::io::Transfer;
+using tests::throws;
 
 struct Pair {
     Descriptor a;
@@ -68,16 +70,6 @@ void in_loop(F body) {
 
 Coro<> turns(int count) {
     for (int i = 0; i < count; ++i) co_await coaio::sleep(coaio::Duration::zero());
-}
-
-template <class E, class T>
-Coro<bool> throws(coaio::Task<T> task) {
-    try {
-        co_await task;
-    } catch (const E&) {
-        co_return true;
-    }
-    co_return false;
 }
 
 }  // namespace

@@ -6,13 +6,15 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
 
-#include "db/async.hpp"
+#include "db/cut.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 namespace db = coaio::db;
 using coaio::Coro;
 using db::Transaction;
+using tests::Bench;
 using namespace std::chrono_literals;
 
 namespace {
@@ -166,35 +168,21 @@ Coro<> large_both_ways(std::string url) {
     }
 }
 
-struct Bench {
-    std::string url;
-    std::optional<db::Pool> pool;
-    int acknowledged = 0;
-};
-
 Coro<> cut_batch(Bench& bench) {
-    bench.pool.emplace(bench.url, db::PoolOptions().max_size(1).cancel_timeout(10s));
+    auto pool = bench.open();
     for (int i = 0; i < 2; ++i) {
         db::Batch batch;
         batch.add("insert into t values (1)").add("insert into t values (2)").add("select count(*) from t");
-        co_await bench.pool->batch(std::move(batch));
+        co_await pool.batch(std::move(batch));
         bench.acknowledged += 2;
     }
 }
 
-Coro<> look_after(Bench& bench, std::size_t turn) {
-    INFO("cut before turn " << turn);
-    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url);
+Coro<> look_at_rows(Bench& bench, db::Pool& pool) {
     const int rows = co_await pool.query_value<int>("select count(*)::int from t");
     REQUIRE(rows % 2 == 0);
     REQUIRE(rows >= bench.acknowledged);
-    const auto stats = pool.statistics();
-    REQUIRE(stats.idle == 1);
-    REQUIRE(stats.size == 1);
     co_await pool.execute("truncate t");
-    co_await pool.close();
-    bench.pool.reset();
-    bench.acknowledged = 0;
 }
 
 }  // namespace
@@ -238,7 +226,5 @@ TEST_CASE("PIP-06: a large batch and its large answers do not wait for each othe
 TEST_CASE("PIP-03 CAN-04: a batch cut at any turn has taken effect as a whole or not at all", "[pgtest]") {
     tests::Database database;
     database.sql("create table t (n int)");
-    Bench bench{database.conninfo(), std::nullopt};
-    coaio::testing::cut([&] { return cut_batch(bench); }, [&](std::size_t turn) { return look_after(bench, turn); });
-    CHECK(database.server().await_sessions(database.name(), 0));
+    tests::cut_at_every_turn(database, cut_batch, look_at_rows);
 }

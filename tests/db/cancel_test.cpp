@@ -8,43 +8,30 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
+#include "db/cut.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 namespace db = coaio::db;
 using coaio::Coro;
 using db::Transaction;
+using tests::Bench;
 using namespace std::chrono_literals;
 
 namespace {
 
-/// One database and one pool for each cut; what the cut coroutine acknowledged.
-struct Bench {
-    explicit Bench(const std::string& conninfo) : url(conninfo) {}
-
-    std::string url;
-    std::optional<db::Pool> pool;
-    int acknowledged = 0;
-    int begun = 0;
-};
-
-Coro<db::Pool> open(Bench& bench, std::size_t size) {
-    bench.pool.emplace(bench.url, db::PoolOptions().max_size(size).cancel_timeout(5s));
-    co_return *bench.pool;
-}
-
 // Each of the steps that are cut. `begun` is counted before a write is asked for, `acknowledged` when it is answered.
 
 Coro<> cut_acquire(Bench& bench) {
-    auto pool = co_await open(bench, 1);
+    auto pool = bench.open();
     auto connection = co_await pool.acquire();
     connection.release();
     auto again = co_await pool.acquire();
 }
 
 Coro<> cut_query(Bench& bench) {
-    auto pool = co_await open(bench, 1);
+    auto pool = bench.open();
     for (int i = 0; i < 2; ++i) {
         const int value = co_await pool.query_value<int>("select $1::int", 41 + i);
         CHECK(value == 41 + i);
@@ -52,7 +39,7 @@ Coro<> cut_query(Bench& bench) {
 }
 
 Coro<> cut_insert(Bench& bench) {
-    auto pool = co_await open(bench, 1);
+    auto pool = bench.open();
     for (int i = 0; i < 2; ++i) {
         ++bench.begun;
         co_await pool.execute("insert into t values ($1)", i);
@@ -61,12 +48,12 @@ Coro<> cut_insert(Bench& bench) {
 }
 
 Coro<> cut_slow_query(Bench& bench) {
-    auto pool = co_await open(bench, 1);
+    auto pool = bench.open();
     co_await pool.query("select pg_sleep(0.02)");
 }
 
 Coro<> cut_transaction(Bench& bench) {
-    auto pool = co_await open(bench, 1);
+    auto pool = bench.open();
     auto body = [](Transaction& tx) -> Coro<int> {
         co_await tx.execute("insert into t values (1)");
         co_return 1;
@@ -76,7 +63,7 @@ Coro<> cut_transaction(Bench& bench) {
 }
 
 Coro<> cut_savepoint(Bench& bench) {
-    auto pool = co_await open(bench, 1);
+    auto pool = bench.open();
     auto body = [](Transaction& tx) -> Coro<int> {
         auto inner = [](Transaction& sub) -> Coro<> { co_await sub.execute("insert into t values (1)"); };
         auto failing = [](Transaction& sub) -> Coro<> {
@@ -93,7 +80,7 @@ Coro<> cut_savepoint(Bench& bench) {
 }
 
 Coro<> cut_rollback(Bench& bench) {
-    auto pool = co_await open(bench, 1);
+    auto pool = bench.open();
     auto body = [](Transaction& tx) -> Coro<> {
         co_await tx.execute("insert into t values (1)");
         throw std::runtime_error("undo this");
@@ -102,17 +89,9 @@ Coro<> cut_rollback(Bench& bench) {
     CHECK(thrown);
 }
 
-Coro<> look_after(Bench& bench, std::size_t turn, bool in_transaction) {
-    INFO("cut before turn " << turn);
-    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url);
-    // Whatever is still being opened or cleaned up ends by itself.
+Coro<> look_at_rows(Bench& bench, db::Pool& pool, bool in_transaction) {
     const int value = co_await pool.query_value<int>("select 11");
     REQUIRE(value == 11);
-    const auto stats = pool.statistics();
-    REQUIRE(stats.size == 1);
-    REQUIRE(stats.idle == 1);
-    REQUIRE(stats.in_use == 0);
-    REQUIRE(stats.waiting == 0);
     for (int i = 0; i < 3; ++i) {
         const int open = co_await pool.query_value<int>(
             "select count(*)::int from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() "
@@ -125,18 +104,14 @@ Coro<> look_after(Bench& bench, std::size_t turn, bool in_transaction) {
     // A COMMIT that was sent is answered, and so acknowledged.
     if (in_transaction) REQUIRE(rows == bench.acknowledged);
     co_await pool.execute("truncate t");
-    co_await pool.close();
-    bench.pool.reset();
-    bench.acknowledged = bench.begun = 0;
 }
 
 void cut_at_every_turn(Coro<> (*step)(Bench&), bool in_transaction) {
     tests::Database database;
     database.sql("create table t (n int)");
-    Bench bench(database.conninfo());
-    coaio::testing::cut([&] { return step(bench); },
-                        [&](std::size_t turn) { return look_after(bench, turn, in_transaction); });
-    CHECK(database.server().await_sessions(database.name(), 0));
+    tests::cut_at_every_turn(database, step, [in_transaction](Bench& bench, db::Pool& pool) {
+        return look_at_rows(bench, pool, in_transaction);
+    });
 }
 
 Coro<> interleave(std::string url) {
@@ -255,7 +230,7 @@ TEST_CASE("a rollback cut at any turn still rolls back", "[pgtest]") { cut_at_ev
 TEST_CASE("a transaction on a connection of one's own cut at any turn leaves it idle and usable", "[pgtest]") {
     tests::Database database;
     database.sql("create table t (n int)");
-    Bench bench(database.conninfo());
+    Bench bench(database);
     std::optional<db::Connection> connection;
     coaio::testing::cut([&] { return cut_own_connection(bench, connection); },
                         [&](std::size_t) { return look_at_connection(bench, connection); });

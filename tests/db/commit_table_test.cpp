@@ -7,10 +7,10 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 
-#include "db/async.hpp"
 #include "db/fake_link.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 #include <memory>
 #include <string>

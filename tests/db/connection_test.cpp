@@ -6,9 +6,9 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 namespace db = coaio::db;
 using coaio::Coro;

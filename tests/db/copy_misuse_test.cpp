@@ -7,10 +7,10 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/postgres_proxy.hpp"
+#include "support/throws.hpp"
 
 #include <optional>
 

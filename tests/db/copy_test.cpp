@@ -7,9 +7,10 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
+#include "db/cut.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 #include <limits>
 
@@ -18,6 +19,7 @@ using coaio::Coro;
 using db::CopyIn;
 using db::CopyRows;
 using db::Transaction;
+using tests::Bench;
 using namespace std::chrono_literals;
 
 namespace {
@@ -243,37 +245,23 @@ Coro<> read_out(std::string url) {
     CHECK(fine == 4);
 }
 
-struct Bench {
-    std::string url;
-    std::optional<db::Pool> pool;
-    int acknowledged = 0;
-};
-
 Coro<> cut_copy(Bench& bench) {
-    bench.pool.emplace(bench.url, db::PoolOptions().max_size(1).cancel_timeout(10s));
+    auto pool = bench.open();
     auto body = [](CopyRows<int>& copy) -> Coro<> {
         for (int i = 0; i < 20'000; ++i) co_await copy.write(i);
         co_await coaio::sleep(0s);
     };
-    co_await bench.pool->copy_rows<int>("t", body);
+    co_await pool.copy_rows<int>("t", body);
     bench.acknowledged = 20'000;
-    auto lines = bench.pool->copy_out("copy t to stdout");
+    auto lines = pool.copy_out("copy t to stdout");
     while (auto line = co_await lines.next()) continue;
 }
 
-Coro<> look_after(Bench& bench, std::size_t turn) {
-    INFO("cut before turn " << turn);
-    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url);
+Coro<> look_at_rows(Bench& bench, db::Pool& pool) {
     const int rows = co_await pool.query_value<int>("select count(*)::int from t");
     REQUIRE((rows == 0 || rows == 20'000));
     REQUIRE(rows >= bench.acknowledged);
-    const auto stats = pool.statistics();
-    REQUIRE(stats.idle == 1);
-    REQUIRE(stats.size == 1);
     co_await pool.execute("truncate t");
-    co_await pool.close();
-    bench.pool.reset();
-    bench.acknowledged = 0;
 }
 
 }  // namespace
@@ -316,7 +304,5 @@ TEST_CASE("CPY-05: rows are copied out; a reader that leaves or is cancelled lea
 TEST_CASE("CPY-02 CPY-05: a COPY cut at any turn has stored all or nothing", "[pgtest]") {
     tests::Database database;
     database.sql("create table t (n int)");
-    Bench bench{database.conninfo(), std::nullopt};
-    coaio::testing::cut([&] { return cut_copy(bench); }, [&](std::size_t turn) { return look_after(bench, turn); });
-    CHECK(database.server().await_sessions(database.name(), 0));
+    tests::cut_at_every_turn(database, cut_copy, look_at_rows);
 }

@@ -6,9 +6,9 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 #include "support/timely.hpp"
 
 #include <csignal>

@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "db/async.hpp"
 #include "db/jobs.hpp"
 #include "job_sql.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 namespace db = coaio::db;
 namespace job_sql = coaio::db::detail::job_sql;

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "db/async.hpp"
 #include "db/jobs.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 namespace db = coaio::db;
 using namespace std::chrono_literals;

@@ -10,10 +10,10 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/postgres_proxy.hpp"
+#include "support/throws.hpp"
 
 namespace db = coaio::db;
 using coaio::Coro;

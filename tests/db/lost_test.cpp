@@ -8,9 +8,9 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres_proxy.hpp"
+#include "support/throws.hpp"
 #include "support/timely.hpp"
 
 namespace db = coaio::db;

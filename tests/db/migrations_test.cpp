@@ -12,9 +12,9 @@
 #include <unistd.h>
 #include <vector>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 namespace db = coaio::db;
 using namespace std::chrono_literals;

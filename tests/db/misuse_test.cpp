@@ -8,9 +8,9 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/throws.hpp"
 
 #include <optional>
 

@@ -7,9 +7,9 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
 #include "db/fake_link.hpp"
 #include "support/catch.hpp"
+#include "support/throws.hpp"
 
 namespace db = coaio::db;
 using coaio::Coro;

@@ -7,8 +7,8 @@
 #include <coaio/core/run.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
+#include "support/throws.hpp"
 #include "support/timely.hpp"
 
 namespace db = coaio::db;

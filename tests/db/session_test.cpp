@@ -5,9 +5,9 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres_proxy.hpp"
+#include "support/throws.hpp"
 #include "support/timely.hpp"
 
 namespace db = coaio::db;

@@ -8,16 +8,18 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
 
-#include "db/async.hpp"
+#include "db/cut.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/sanitizers.hpp"
+#include "support/throws.hpp"
 
 #include <fstream>
 
 namespace db = coaio::db;
 using coaio::Coro;
 using db::Transaction;
+using tests::Bench;
 using namespace std::chrono_literals;
 
 namespace {
@@ -235,32 +237,20 @@ Coro<> scroll(std::string url) {
     CHECK(dead);
 }
 
-struct Bench {
-    std::string url;
-    std::optional<db::Pool> pool;
-};
-
 Coro<> cut_stream(Bench& bench) {
-    bench.pool.emplace(bench.url, db::PoolOptions().max_size(1).cancel_timeout(10s));
+    auto pool = bench.open();
     int seen = 0;
-    auto rows = bench.pool->stream<int>("select i from generate_series(1, 3000) as i");
+    auto rows = pool.stream<int>("select i from generate_series(1, 3000) as i");
     while (auto row = co_await rows.next()) {
         if (++seen % 300 == 0) co_await coaio::sleep(0s);
     }
     CHECK(seen == 3000);
 }
 
-Coro<> look_after(Bench& bench, std::size_t turn) {
-    INFO("cut before turn " << turn);
-    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url);
+Coro<> ask_again(Bench&, db::Pool& pool) {
     const int value = co_await pool.query_value<int>("select 11");
     REQUIRE(value == 11);
-    const auto stats = pool.statistics();
-    REQUIRE(stats.size == 1);
-    REQUIRE(stats.idle == 1);
-    REQUIRE(stats.opened <= 2);
-    co_await pool.close();
-    bench.pool.reset();
+    REQUIRE(pool.statistics().opened <= 2);
 }
 
 long resident_kb() {
@@ -335,7 +325,5 @@ TEST_CASE("CUR-05: a cursor fetches, moves, scrolls, and dies with its transacti
 
 TEST_CASE("CUR-02 CAN-03: a stream cut at any turn leaves a clean connection", "[pgtest]") {
     tests::Database database;
-    Bench bench{database.conninfo(), std::nullopt};
-    coaio::testing::cut([&] { return cut_stream(bench); }, [&](std::size_t turn) { return look_after(bench, turn); });
-    CHECK(database.server().await_sessions(database.name(), 0));
+    tests::cut_at_every_turn(database, cut_stream, ask_again);
 }

@@ -2,6 +2,7 @@
 #include <coaio/net/testing.hpp>
 
 #include "support/catch.hpp"
+#include "support/throws.hpp"
 
 #include <coaio/core/error.hpp>
 #include <coaio/core/gather.hpp>
@@ -34,6 +35,7 @@ using coaio::net::Listener;
 using coaio::net::Stream;
 using coaio::net::UdpSocket;
 using coaio::net::testing::Network;
+using tests::error_of;
 
 using Pair = std::pair<Stream, Stream>;
 
@@ -45,17 +47,6 @@ Coro<Pair> connected(Listener& listener) {
     // Named, for g++ 12.
     Pair both(std::move(client), std::move(server));
     co_return both;
-}
-
-/// 0, or the errno of its failure.
-template <class T>
-Coro<int> error_of(Coro<T> operation) {
-    try {
-        co_await std::move(operation);
-    } catch (const coaio::IoError& error) {
-        co_return error.code().value();
-    }
-    co_return 0;
 }
 
 std::size_t count(std::string_view text, std::string_view word) {

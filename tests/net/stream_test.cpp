@@ -3,6 +3,7 @@
 
 #include "net/streams.hpp"
 #include "support/catch.hpp"
+#include "support/throws.hpp"
 
 #include <coaio/core/gather.hpp>
 #include <coaio/core/loop.hpp>
@@ -22,6 +23,7 @@ using coaio::Coro;
 using coaio::net::Stream;
 using tests::Ends;
 using tests::Kind;
+using tests::throws;
 
 using Body = Coro<> (*)(Ends& ends);
 
@@ -45,16 +47,6 @@ void over_all(Body body) {
         CAPTURE(tests::name_of(kind));
         run_over(kind, [&] { return with_ends(kind, body); });
     }
-}
-
-template <class E, class T>
-Coro<bool> throws(coaio::Task<T> task) {
-    try {
-        co_await task;
-    } catch (const E&) {
-        co_return true;
-    }
-    co_return false;
 }
 
 Coro<std::string> read_text(Stream& from) {

@@ -3,6 +3,7 @@
 
 #include "net/streams.hpp"
 #include "support/catch.hpp"
+#include "support/throws.hpp"
 
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
@@ -27,6 +28,8 @@ using coaio::net::Address;
 using coaio::net::Datagram;
 using coaio::net::UdpSocket;
 using coaio::net::testing::Network;
+using tests::error_of;
+using tests::throws;
 
 using Body = Coro<> (*)();
 
@@ -47,26 +50,6 @@ void over_both(Body body) {
 }
 
 UdpSocket bound() { return UdpSocket::bind(Address::ip("127.0.0.1", 0)); }
-
-template <class T>
-Coro<int> error_of(Coro<T> operation) {
-    try {
-        co_await std::move(operation);
-    } catch (const coaio::IoError& error) {
-        co_return error.code().value();
-    }
-    co_return 0;
-}
-
-template <class E, class T>
-Coro<bool> throws(coaio::Task<T> task) {
-    try {
-        co_await task;
-    } catch (const E&) {
-        co_return true;
-    }
-    co_return false;
-}
 
 }  // namespace
 
