@@ -4,6 +4,8 @@
 #include "job_queue_state.hpp"
 #include "job_sql.hpp"
 
+#include <coaio/db/listener.hpp>
+
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 
@@ -56,7 +58,7 @@ Coro<> notify(State state) {
     state->last_notify = Clock::now();
     state->notifying = false;
     try {
-        co_await state->pool.query("select pg_notify($1, $2)", detail::job_channel, state->name);
+        co_await db::notify(state->pool, detail::job_channel, state->name);
     } catch (const std::exception&) {
         co_return;
     }

@@ -104,7 +104,11 @@ Coro<> JobWorkerState::listen_once() {
     nudge_.set();
     for (;;) {
         const Notification heard = co_await listener.next();
-        if (heard.payload == queue_.name()) nudge_.set();
+        if (heard.gap == Gap::session_lost) {
+            ++stats_.trouble;
+            tell("job queue " + queue_.name() + ": nobody listened for a while, since the session was lost");
+        }
+        if (heard.gap != Gap::none || heard.payload == queue_.name()) nudge_.set();
     }
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "link.hpp"
 
+#include <coaio/db/error.hpp>
+#include <coaio/db/listener.hpp>
+
 #include <coaio/core/detail/task_state.hpp>
 #include <coaio/core/mask.hpp>
 #include <coaio/core/sleep.hpp>
@@ -11,6 +14,8 @@ Link::~Link() = default;
 Connector::~Connector() = default;
 
 Coro<> Link::reset() { return ignore(command("rollback", OnCancel::close)); }
+Coro<> Link::hear() { throw UsageError("this connection does not listen"); }
+std::deque<Notification> Link::take_heard() { return {}; }
 
 TimePoint deadline_in(Duration delay) {
     const TimePoint now = Clock::now();

@@ -9,10 +9,15 @@
 #include <coaio/core/time.hpp>
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+
+namespace coaio::db {
+class Notification;
+}
 
 namespace coaio::db::detail {
 
@@ -56,8 +61,18 @@ public:
     /// Runs commands without parameters, several perhaps, and gives the last one's answer.
     virtual Coro<Rows> command(std::string sql, OnCancel on_cancel) = 0;
 
-    /// Ends what was left in the middle, and a transaction that is open.
+    /// Ends what was left in the middle, and a transaction that is open, and stops listening.
     virtual Coro<> reset();
+    /// Whether there is something of its user's in it that the next one must not find, other than by its state.
+    [[nodiscard]] virtual bool tainted() const noexcept { return false; }
+
+    // For a session that listens.
+
+    /// From now on notifications are kept until they are taken.
+    virtual void keep_notifications() noexcept {}
+    /// Waits until some are there.
+    virtual Coro<> hear();
+    [[nodiscard]] virtual std::deque<Notification> take_heard();
 
     /// Itself, where it can do more than run statements.
     [[nodiscard]] virtual PqLink* libpq() noexcept { return nullptr; }

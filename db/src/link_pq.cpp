@@ -59,6 +59,10 @@ bool drops_statements(const Rows& answer) noexcept {
     return answer.command() == "DEALLOCATE ALL" || answer.command() == "DISCARD ALL";
 }
 
+void PqLink::note_command(const Rows& answer) {
+    if (answer.command() == "LISTEN") listens_ = true;
+}
+
 Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
     pq::refuse_nul(sql);
     if (cancellation_due()) co_await throw_if_cancelled();
@@ -162,6 +166,7 @@ void PqLink::consume() {
 
 void PqLink::collect_notifications() {
     while (auto heard = session_->next_notification()) {
+        listens_ = true;  // were it by a function that the statement's own word does not tell of
         if (!keeps_notifications_) continue;
         Notification made;
         made.channel = std::move(heard->channel);
@@ -171,16 +176,13 @@ void PqLink::collect_notifications() {
     }
 }
 
-Coro<Notification> PqLink::next_notification() {
+Coro<> PqLink::hear() {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
     while (heard_.empty()) {
         co_await io::wait_readable(session_->socket());
         look();
     }
-    Notification first = std::move(heard_.front());
-    heard_.pop_front();
-    co_return first;
 }
 
 void PqLink::look() {
@@ -226,6 +228,7 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
                 "was closed");
         } else {
             rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
+            note_command(rows);
             if (drops_statements(rows)) statements_.all_gone();
         }
     }

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace coaio::db::detail {
@@ -46,9 +47,10 @@ public:
     [[nodiscard]] int server_version() const noexcept override { return version_; }
     [[nodiscard]] std::string parameter(const std::string& name) const override;
 
-    /// For a session that listens: from now on notifications are kept until they are asked for.
-    void keep_notifications() noexcept { keeps_notifications_ = true; }
-    [[nodiscard]] Coro<Notification> next_notification();
+    [[nodiscard]] bool tainted() const noexcept override { return listens_; }
+    void keep_notifications() noexcept override { keeps_notifications_ = true; }
+    Coro<> hear() override;
+    [[nodiscard]] std::deque<Notification> take_heard() override { return std::exchange(heard_, {}); }
 
     /// Without a prepared statement. Arguments must outlive it, as in all of these.
     [[nodiscard]] Coro<Rows> run_once(const std::string& sql, const Params& params, Format results);
@@ -149,6 +151,7 @@ private:
     void consume();
     void look();
     void collect_notifications();
+    void note_command(const Rows& answer);
 
     std::unique_ptr<pq::Session> session_;
     std::shared_ptr<Semaphore> cancels_;
@@ -164,6 +167,7 @@ private:
     bool told_to_go_ = false;      // the server announced the session's end
     ErrorFields farewell_;         // in these words
     bool keeps_notifications_ = false;
+    bool listens_ = false;  // by its user's LISTEN
     bool flowing_ = false;
     bool single_rows_ = false;  // libpq's mode, which it leaves only with a later statement
     bool unread_ = false;

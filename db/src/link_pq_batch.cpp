@@ -160,6 +160,7 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
                 rows[ask.statement] =
                     std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
                 gone = gone || drops_statements(*rows[ask.statement]);
+                note_command(*rows[ask.statement]);
             } else {
                 auto made = std::find_if(fresh.begin(), fresh.end(),
                                          [&](const Fresh& each) { return each.statement == ask.statement; });

@@ -43,6 +43,9 @@ Coro<> PqLink::end_unread() {
 Coro<> PqLink::reset() {
     co_await settle();
     if (in_transaction()) co_await command("rollback", OnCancel::close);
+    if (!listens_) co_return;
+    co_await command("unlisten *", OnCancel::close);
+    listens_ = false;
 }
 
 bool PqLink::in_transaction() const noexcept {

@@ -2,9 +2,10 @@
 #include <coaio/db/listener.hpp>
 
 #include "connect.hpp"
-#include "link_pq.hpp"
+#include "listener_state.hpp"
 
 #include <coaio/db/error.hpp>
+#include <coaio/db/pool.hpp>
 
 #include <utility>
 
@@ -12,57 +13,118 @@ namespace coaio::db {
 namespace {
 
 constexpr std::size_t longest_channel = 63;
+constexpr std::size_t longest_payload = 7'999;
 
-std::string quoted(std::string_view channel) {
+using Handle = std::shared_ptr<detail::ListenerHandle>;
+
+Coro<Listener> open(std::shared_ptr<detail::Connector> connector, ListenOptions options) {
+    const auto state = std::make_shared<detail::ListenerState>(std::move(connector), options);
+    auto handle = std::make_shared<detail::ListenerHandle>(state);
+    co_await state->open();
+    co_return Listener(std::move(handle));
+}
+
+template <class T>
+const T& require(const T& there, const char* problem) {
+    if (!there) throw UsageError(problem);
+    return there;
+}
+
+std::shared_ptr<detail::Inbox> make_inbox(const Handle& handle) {
+    return std::make_shared<detail::Inbox>(handle, handle->state->options().buffer);
+}
+
+Coro<Subscription> join_as(std::shared_ptr<detail::Inbox> inbox, std::string channel) {
+    co_await detail::ListenerState::join(inbox, std::move(channel));
+    co_return Subscription(std::move(inbox));
+}
+
+}  // namespace
+
+namespace detail {
+
+std::string checked_channel(std::string_view channel) {
     if (channel.empty()) throw UsageError("a channel needs a name");
     if (channel.size() > longest_channel) {
         throw UsageError("the channel's name is longer than 63 bytes: the server would cut it");
     }
     if (channel.find('\0') != std::string_view::npos) throw UsageError("the channel's name contains a NUL byte");
-    std::string text = "\"";
-    for (const char c : channel) {
-        if (c == '"') text += '"';
-        text += c;
+    return std::string(channel);
+}
+
+std::string checked_payload(std::string_view payload) {
+    if (payload.size() > longest_payload) {
+        throw ParameterError(2, "a payload of " + std::to_string(payload.size()) +
+                                    " bytes: a notification carries 7 999 at most; store it, and send its key");
     }
-    return text += '"';
+    return std::string(payload);
 }
 
-Coro<Listener> open(std::unique_ptr<detail::PqConnector> connector) {
-    std::unique_ptr<detail::Link> link = co_await connector->connect();
-    std::shared_ptr<detail::PqLink> own(static_cast<detail::PqLink*>(link.release()));
-    own->keep_notifications();
-    co_return Listener(std::move(own));
+}  // namespace detail
+
+Subscription::Subscription(std::shared_ptr<detail::Inbox> inbox) noexcept : inbox_(std::move(inbox)) {}
+Subscription::Subscription(Subscription&&) noexcept = default;
+Subscription::~Subscription() { close(); }
+
+Subscription& Subscription::operator=(Subscription&& other) noexcept {
+    if (this != &other) {
+        close();
+        inbox_ = std::move(other.inbox_);
+    }
+    return *this;
 }
 
-const std::shared_ptr<detail::PqLink>& require(const std::shared_ptr<detail::PqLink>& link) {
-    if (!link) throw UsageError("the listener is closed");
-    return link;
+Coro<Notification> Subscription::next() {
+    return detail::Inbox::next(require(inbox_, "the subscription is closed"));
 }
 
-Coro<> tell(std::shared_ptr<detail::PqLink> link, std::string sql) {
-    co_await link->command(std::move(sql), detail::OnCancel::wait);
+void Subscription::close() noexcept {
+    if (inbox_) inbox_->close();
+    inbox_.reset();
 }
 
-Coro<Notification> hear(std::shared_ptr<detail::PqLink> link) { co_return co_await link->next_notification(); }
-
-}  // namespace
-
-Listener::Listener(std::shared_ptr<detail::PqLink> link) noexcept : link_(std::move(link)) {}
+Listener::Listener(std::shared_ptr<detail::ListenerHandle> handle)
+    : handle_(std::move(handle)), inbox_(make_inbox(handle_)) {}
 Listener::Listener(Listener&&) noexcept = default;
-Listener& Listener::operator=(Listener&&) noexcept = default;
-Listener::~Listener() = default;
-
-Coro<Listener> Listener::connect(std::string_view url, ConnectOptions options) {
-    return open(std::make_unique<detail::PqConnector>(url, options.connect_values()));
+Listener::~Listener() {
+    if (inbox_) inbox_->close();
 }
 
-Coro<> Listener::listen(std::string_view channel) { return tell(require(link_), "listen " + quoted(channel)); }
-Coro<> Listener::unlisten(std::string_view channel) { return tell(require(link_), "unlisten " + quoted(channel)); }
-Coro<Notification> Listener::next() { return hear(require(link_)); }
+Listener& Listener::operator=(Listener&& other) noexcept {
+    if (this != &other) {
+        if (inbox_) inbox_->close();
+        inbox_ = std::move(other.inbox_);
+        handle_ = std::move(other.handle_);
+    }
+    return *this;
+}
+
+Coro<Listener> Listener::connect(std::string_view url, ConnectOptions options, ListenOptions listen) {
+    return open(std::make_shared<detail::PqConnector>(url, options.connect_values()), listen);
+}
+
+Coro<Listener> Listener::connect(const Pool& pool, ListenOptions listen) { return open(pool.connector(), listen); }
+
+Coro<> Listener::listen(std::string_view channel) {
+    return detail::ListenerState::join(require(inbox_, "the listener is closed"), detail::checked_channel(channel));
+}
+
+Coro<> Listener::unlisten(std::string_view channel) {
+    return detail::ListenerState::part(require(inbox_, "the listener is closed"), detail::checked_channel(channel));
+}
+
+Coro<Notification> Listener::next() { return detail::Inbox::next(require(inbox_, "the listener is closed")); }
+
+Coro<Subscription> Listener::subscribe(std::string_view channel) {
+    return join_as(make_inbox(require(handle_, "the listener is closed")), detail::checked_channel(channel));
+}
 
 void Listener::close() noexcept {
-    if (link_) link_->close();
-    link_.reset();
+    if (handle_) handle_->state->close();
+    inbox_.reset();
+    handle_.reset();
 }
+
+ListenerStats Listener::statistics() const { return require(handle_, "the listener is closed")->state->statistics(); }
 
 }  // namespace coaio::db

@@ -78,6 +78,8 @@ Coro<> Pool::close_down(Pool pool) {
     co_await pool.handle_->state->close();
 }
 
+std::shared_ptr<detail::Connector> Pool::connector() const { return handle_->state->connector(); }
+
 void Pool::expire() const { handle_->state->expire(); }
 
 PoolStats Pool::statistics() const {

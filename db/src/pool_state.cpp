@@ -39,7 +39,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
     return *this;
 }
 
-Connector& Lease::connector() const noexcept { return connector_ ? *connector_ : pool_->connector(); }
+Connector& Lease::connector() const noexcept { return connector_ ? *connector_ : *pool_->connector(); }
 
 void Lease::give_back() noexcept {
     own_.reset();
@@ -257,13 +257,18 @@ void PoolState::give_back(Slot& slot) noexcept {
     }
     try {
         switch (slot.link->state()) {
-        case LinkState::idle: offer(slot); break;
+        case LinkState::idle:
+            if (!slot.link->tainted()) {
+                offer(slot);
+                break;
+            }
+            start_cleaning(slot);
+            break;
         case LinkState::in_transaction:
         case LinkState::failed:
         case LinkState::unread:
-            slot.state = Slot::State::cleaning;
             warn_of(slot);
-            start(slot, clean(shared_from_this(), slot));
+            start_cleaning(slot);
             break;
         case LinkState::busy:
         case LinkState::broken: remove(slot); break;
@@ -275,6 +280,11 @@ void PoolState::give_back(Slot& slot) noexcept {
         grow();
     } catch (...) {  // no memory for another one: the next who comes tries again
     }
+}
+
+void PoolState::start_cleaning(Slot& slot) {
+    slot.state = Slot::State::cleaning;
+    start(slot, clean(shared_from_this(), slot));
 }
 
 void PoolState::warn_of(const Slot& slot) const noexcept {

@@ -113,7 +113,7 @@ public:
     [[nodiscard]] PoolStats statistics() const;
 
     void give_back(Slot& slot) noexcept;
-    [[nodiscard]] Connector& connector() const noexcept { return *connector_; }
+    [[nodiscard]] const std::shared_ptr<Connector>& connector() const noexcept { return connector_; }
 
     /// A connection that is free and fit, without waiting and without overtaking; else none.
     [[nodiscard]] Lease take_now();
@@ -136,6 +136,7 @@ private:
     [[nodiscard]] Slot* take_idle();
     /// All connections are held by tasks that wait for another one.
     [[nodiscard]] bool deadlocked() const noexcept;
+    void start_cleaning(Slot& slot);
     void warn_of(const Slot& slot) const noexcept;
 
     void grow();
@@ -156,7 +157,7 @@ private:
     [[nodiscard]] std::size_t count(Slot::State state) const noexcept;
     void shut();
 
-    std::unique_ptr<Connector> connector_;
+    std::shared_ptr<Connector> connector_;
     PoolValues values_;
     Duration cancel_timeout_;
     NoticeHandler warn_;

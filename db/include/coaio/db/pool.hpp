@@ -35,6 +35,7 @@ struct PoolStats {
 namespace detail {
 class PoolState;
 class PoolHandle;
+class Connector;
 }  // namespace detail
 
 /// Connections to one database, shared by the tasks of one loop. A handle: copies mean the same pool.
@@ -94,6 +95,7 @@ public:
 
     /// For the library.
     explicit Pool(std::shared_ptr<detail::PoolHandle> handle) noexcept : handle_(std::move(handle)) {}
+    [[nodiscard]] std::shared_ptr<detail::Connector> connector() const;
 
 private:
     friend Queries<Pool>;
