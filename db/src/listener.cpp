@@ -74,9 +74,7 @@ Subscription& Subscription::operator=(Subscription&& other) noexcept {
     return *this;
 }
 
-Coro<Notification> Subscription::next() {
-    return detail::Inbox::next(require(inbox_, "the subscription is closed"));
-}
+Coro<Notification> Subscription::next() { return detail::Inbox::next(require(inbox_, "the subscription is closed")); }
 
 void Subscription::close() noexcept {
     if (inbox_) inbox_->close();

@@ -94,9 +94,8 @@ void Inbox::put_gap(Gap gap, std::uint64_t missed) {
 Coro<Notification> Inbox::next(std::shared_ptr<Inbox> self) {
     const Step step(self->fetching_, "subscription");
     if (cancellation_due()) co_await throw_if_cancelled();
-    const Doing waiting([inbox = self.get()] {
-        return WaitInfo{.what = "a notification (" + inbox->state().session_name() + ")"};
-    });
+    const Doing waiting(
+        [inbox = self.get()] { return WaitInfo{.what = "a notification (" + inbox->state().session_name() + ")"}; });
     while (self->heard_.empty()) {
         if (self->closed_) throw UsageError("the subscription is closed");
         self->state().require_alive();
@@ -137,7 +136,8 @@ Coro<> ListenerState::join(std::shared_ptr<Inbox> inbox, std::string name) {
     auto& place = self->channels_[name];
     if (!place) place = std::make_shared<Channel>(name);
     const std::shared_ptr<Channel> channel = place;
-    const bool known = std::find(channel->inboxes.begin(), channel->inboxes.end(), inbox.get()) != channel->inboxes.end();
+    const bool known =
+        std::find(channel->inboxes.begin(), channel->inboxes.end(), inbox.get()) != channel->inboxes.end();
     if (!known) channel->inboxes.push_back(inbox.get());
     Joining joining(*self, *inbox, channel);
     if (known) joining.inbox = nullptr;

@@ -10,11 +10,11 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 
-#include "db/async.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/postgres_proxy.hpp"
 #include "support/sanitizers.hpp"
+#include "support/throws.hpp"
 
 #include <fstream>
 #include <functional>
@@ -37,7 +37,7 @@ Coro<> until(std::function<bool()> true_at_last) {
 
 Coro<bool> hears(Listener& listener, std::string payload) {
     const auto heard = co_await listener.next();
-    co_return heard.gap == Gap::none && heard.payload == payload;
+    co_return heard.gap == Gap::none&& heard.payload == payload;
 }
 
 /// Skips what comes before it, as after a loss that was noticed twice.
@@ -67,8 +67,7 @@ Coro<> hear(std::string url) {
     auto dropped = coaio::create_task(listener.next());
     co_await coaio::sleep(0s);
     dropped.cancel();
-    const bool cancelled = co_await tests::throws<coaio::CancelledError>(
-        [](coaio::Task<db::Notification> it) -> Coro<> { co_await it; }(dropped));
+    const bool cancelled = co_await tests::throws<coaio::CancelledError>(dropped);
     CHECK(cancelled);
     for (int i = 0; i < 100; ++i) co_await db::notify(pool, channel, std::to_string(i));
     co_await listener.listen("another");
@@ -436,8 +435,7 @@ Coro<> go_away(std::string url, const tests::Database& database) {
         auto waiting = coaio::create_task(subscription.next());
         co_await coaio::sleep(0s);
         listener.close();
-        const bool told = co_await tests::throws<db::UsageError>(
-            [](coaio::Task<db::Notification> it) -> Coro<> { co_await it; }(waiting));
+        const bool told = co_await tests::throws<db::UsageError>(waiting);
         CHECK(told);
     }
     {
@@ -506,7 +504,8 @@ TEST_CASE("LIS-04: what does not fit a slow subscriber's buffer is reported as a
     coaio::testing::run(overflow(database.conninfo()));
 }
 
-TEST_CASE("LIS-04: a subscriber who fetches nothing takes no memory and does not hold up the server's queue", "[pgtest]") {
+TEST_CASE("LIS-04: a subscriber who fetches nothing takes no memory and does not hold up the server's queue",
+          "[pgtest]") {
     tests::Database database;
     coaio::testing::run(stay_flat(database.conninfo()));
 }
