@@ -43,6 +43,8 @@ Coro<Subscription> join_as(std::shared_ptr<detail::Inbox> inbox, std::string cha
 
 namespace detail {
 
+Coro<> notified(Coro<Rows> answer) { return ignore(std::move(answer)); }
+
 std::string checked_channel(std::string_view channel) {
     if (channel.empty()) throw UsageError("a channel needs a name");
     if (channel.size() > longest_channel) {

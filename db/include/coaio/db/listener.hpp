@@ -140,7 +140,7 @@ namespace detail {
 
 [[nodiscard]] std::string checked_channel(std::string_view channel);
 [[nodiscard]] std::string checked_payload(std::string_view payload);
-[[nodiscard]] Coro<> ignore(Coro<Rows> answer);
+[[nodiscard]] Coro<> notified(Coro<Rows> answer);
 
 }  // namespace detail
 
@@ -152,7 +152,7 @@ namespace detail {
 ///     co_await coaio::db::notify(tx, "orders", std::to_string(id));
 template <class Self>
 [[nodiscard]] Coro<> notify(const Queries<Self>& by, std::string_view channel, std::string_view payload = {}) {
-    return detail::ignore(
+    return detail::notified(
         by.query("select pg_notify($1, $2)", detail::checked_channel(channel), detail::checked_payload(payload)));
 }
 
