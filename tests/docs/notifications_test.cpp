@@ -34,26 +34,31 @@ coaio::Coro<> place_order(coaio::db::Pool pool, std::string what) {
 }
 // [/notify]
 
-coaio::Coro<> sell(std::string url) {
-    coaio::db::Pool pool(url);
-    co_await pool.execute("create table orders (id int generated always as identity, what text)");
+struct Shelf {
     int reads = 0;
     int seen = 0;
     coaio::Event began;
-    const std::function<coaio::Coro<>()> read = [&]() -> coaio::Coro<> {
-        seen = co_await pool.query_value<int>("select count(*)::int from orders");
-        ++reads;
-        began.set();
-    };
-    auto following = coaio::create_task(follow_orders(url, read));
-    co_await began.wait();
-    CHECK(seen == 0);
+};
+
+coaio::Coro<> read_all(coaio::db::Pool pool, Shelf& shelf) {
+    shelf.seen = co_await pool.query_value<int>("select count(*)::int from orders");
+    ++shelf.reads;
+    shelf.began.set();
+}
+
+coaio::Coro<> sell(std::string url) {
+    coaio::db::Pool pool(url);
+    co_await pool.execute("create table orders (id int generated always as identity, what text)");
+    Shelf shelf;
+    auto following = coaio::create_task(follow_orders(url, [&] { return read_all(pool, shelf); }));
+    co_await shelf.began.wait();
+    CHECK(shelf.seen == 0);
     co_await place_order(pool, "a book");
     co_await place_order(pool, "a pen");
     co_await coaio::db::notify(pool, "orders", "closing time");
     co_await following;
-    CHECK(reads == 3);
-    CHECK(seen == 2);
+    CHECK(shelf.reads == 3);
+    CHECK(shelf.seen == 2);
 }
 
 }  // namespace
