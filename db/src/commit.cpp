@@ -187,14 +187,14 @@ std::string commit_script(const CommitToken& token) {
            "); end if; end" + quotes + "; commit";
 }
 
-Coro<Outcome> resolve_commit(Connector& connector, CommitToken token, Duration limit) {
+Coro<Outcome> resolve_commit(std::shared_ptr<Connector> connector, CommitToken token, Duration limit) {
     const Duration patience = std::clamp<Duration>(limit / 4, 50ms, 5s);
     const TimePoint deadline = deadline_in(limit);
     Duration pause = shortest_pause;
     bool in_doubt = false;
     for (;;) {
         try {
-            co_return co_await ask(connector, token, patience, in_doubt);
+            co_return co_await ask(*connector, token, patience, in_doubt);
         } catch (const Error& error) {
             if (error.is(sqlstate::lock_not_available)) {
                 in_doubt = true;

@@ -6,6 +6,7 @@
 #include <coaio/db/error.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,6 @@ struct CommitToken {
 
 /// What became of the transaction, asked on a session of its own: committed, rolled back, or, when `limit` is over,
 /// unknown. An answer of "rolled back" is made to stay true: the token is taken, so a late COMMIT fails.
-[[nodiscard]] Coro<Outcome> resolve_commit(Connector& connector, CommitToken token, Duration limit);
+[[nodiscard]] Coro<Outcome> resolve_commit(std::shared_ptr<Connector> connector, CommitToken token, Duration limit);
 
 }  // namespace coaio::db::detail

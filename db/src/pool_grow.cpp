@@ -11,14 +11,15 @@ namespace coaio::db::detail {
 
 using namespace std::chrono_literals;
 
-/// A slot that a task of the pool works on; it goes if the task ends, or is dropped, without having settled it.
+/// A slot that a task of the pool works on; it goes if the task ends, or is dropped, without having settled it. The task
+/// gets it as an argument, since one that is cancelled before its first step runs nothing.
 struct PoolState::WorkGuard {
-    PoolState* pool;
+    std::shared_ptr<PoolState> pool;
     Slot* slot;
 
-    WorkGuard(PoolState& of, Slot& on) noexcept : pool(&of), slot(&on) {}
-    WorkGuard(const WorkGuard&) = delete;
-    WorkGuard& operator=(const WorkGuard&) = delete;
+    WorkGuard(std::shared_ptr<PoolState> of, Slot& on) noexcept : pool(std::move(of)), slot(&on) {}
+    WorkGuard(WorkGuard&& other) noexcept : pool(std::move(other.pool)), slot(std::exchange(other.slot, nullptr)) {}
+    WorkGuard& operator=(WorkGuard&&) = delete;
     ~WorkGuard() {
         if (slot != nullptr) pool->remove(*slot);
     }
@@ -37,11 +38,10 @@ Slot& PoolState::add_slot() {
     return slot;
 }
 
-void PoolState::start(Slot& slot, Coro<> work) {
+void PoolState::start(Slot& slot, Coro<> (*work)(WorkGuard)) {
     try {
-        slot.worker = create_task(std::move(work), {.name = "db pool", .eager_start = false});
-    } catch (...) {
-        remove(slot);
+        slot.worker = create_task(work(WorkGuard(shared_from_this(), slot)), {.name = "db pool", .eager_start = false});
+    } catch (...) {  // no memory: the slot went with its guard
     }
 }
 
@@ -51,15 +51,13 @@ void PoolState::grow() {
     const std::size_t missing = ready < values_.min_size ? values_.min_size - ready : 0;
     const std::size_t wanted = std::max(waiting_count_, missing);
     while (opening_ < wanted && opening_ < at_once_ && slots_.size() < values_.max_size) {
-        Slot& slot = add_slot();
-        start(slot, open(shared_from_this(), slot));
+        start(add_slot(), open);
     }
 }
 
 void PoolState::grow_ahead() {
     if (closed_ || backing_off_ || !loop_alive() || opening_ >= at_once_ || slots_.size() >= values_.max_size) return;
-    Slot& slot = add_slot();
-    start(slot, open(shared_from_this(), slot));
+    start(add_slot(), open);
 }
 
 Lease PoolState::take_now() {
@@ -74,8 +72,8 @@ Lease PoolState::take_now() {
     return lease;
 }
 
-Coro<> PoolState::open(std::shared_ptr<PoolState> self, Slot& slot) {
-    WorkGuard work(*self, slot);
+Coro<> PoolState::open(WorkGuard work) {
+    const auto self = work.pool;
     std::exception_ptr failure;
     std::unique_ptr<Link> link;
     try {
@@ -94,8 +92,7 @@ Coro<> PoolState::open(std::shared_ptr<PoolState> self, Slot& slot) {
 Coro<> PoolState::open_first() {
     binding_.require("pool");
     core_ = coaio::detail::thread_state.core;
-    const auto self = shared_from_this();
-    WorkGuard work(*self, add_slot());
+    WorkGuard work(shared_from_this(), add_slot());
     std::unique_ptr<Link> link = co_await connector_->connect();
     opened(work.settle(), std::move(link));
 }
@@ -149,8 +146,9 @@ void PoolState::retry_later() {
     });
 }
 
-Coro<> PoolState::clean(std::shared_ptr<PoolState> self, Slot& slot) {
-    WorkGuard work(*self, slot);
+Coro<> PoolState::clean(WorkGuard work) {
+    const auto self = work.pool;
+    Slot& slot = *work.slot;
     Timeout limit(deadline_in(self->cancel_timeout_));
     try {
         co_await slot.link->reset();

@@ -39,7 +39,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
     return *this;
 }
 
-Connector& Lease::connector() const noexcept { return connector_ ? *connector_ : *pool_->connector(); }
+std::shared_ptr<Connector> Lease::connector() const noexcept { return pool_ ? pool_->connector() : connector_; }
 
 void Lease::give_back() noexcept {
     own_.reset();
@@ -80,7 +80,7 @@ WaitInfo AcquireWait::describe() const {
     return info;
 }
 
-PoolState::PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout,
+PoolState::PoolState(std::shared_ptr<Connector> connector, PoolValues values, Duration cancel_timeout,
                      NoticeHandler warn)
     : connector_(std::move(connector)), values_(values), cancel_timeout_(cancel_timeout), warn_(std::move(warn)) {
     values_.max_size = std::max<std::size_t>(values_.max_size, 1);
@@ -183,25 +183,9 @@ Coro<Lease> PoolState::acquire_slowly(Lease lease) {
     }
 }
 
+// Who is cancelled meanwhile has it: a session is not to be lost for that.
 Coro<bool> PoolState::answers(Link& link) const {
-    Timeout limit(deadline_in(values_.ping_timeout));
-    try {
-        co_await link.command("", OnCancel::close);
-        limit.leave();
-        co_return true;
-    } catch (const Error&) {
-        limit.leave();
-        co_return false;
-    } catch (...) {
-        bool timed_out = false;
-        try {
-            limit.leave_by_exception();
-        } catch (const TimeoutError&) {
-            timed_out = true;
-        }
-        if (!timed_out) throw;
-        co_return false;
-    }
+    return masked_attempt(ignore(link.command("", OnCancel::close)), values_.ping_timeout);
 }
 
 bool PoolState::needs_ping(const Slot& slot) const {
@@ -284,7 +268,7 @@ void PoolState::give_back(Slot& slot) noexcept {
 
 void PoolState::start_cleaning(Slot& slot) {
     slot.state = Slot::State::cleaning;
-    start(slot, clean(shared_from_this(), slot));
+    start(slot, clean);
 }
 
 void PoolState::warn_of(const Slot& slot) const noexcept {

@@ -56,7 +56,7 @@ public:
     [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr || own_ != nullptr; }
     [[nodiscard]] Link& link() const noexcept { return slot_ != nullptr ? *slot_->link : *own_; }
     [[nodiscard]] Slot& slot() const noexcept { return *slot_; }
-    [[nodiscard]] Connector& connector() const noexcept;
+    [[nodiscard]] std::shared_ptr<Connector> connector() const noexcept;
     void give_back() noexcept;
 
 private:
@@ -97,7 +97,7 @@ private:
 /// The pool's logic, over links of any kind.
 class PoolState : public std::enable_shared_from_this<PoolState> {
 public:
-    PoolState(std::unique_ptr<Connector> connector, PoolValues values, Duration cancel_timeout,
+    PoolState(std::shared_ptr<Connector> connector, PoolValues values, Duration cancel_timeout,
               NoticeHandler warn = NoticeHandler());
     ~PoolState();
     PoolState(const PoolState&) = delete;
@@ -141,9 +141,9 @@ private:
 
     void grow();
     [[nodiscard]] Slot& add_slot();
-    void start(Slot& slot, Coro<> work);
-    [[nodiscard]] static Coro<> open(std::shared_ptr<PoolState> self, Slot& slot);
-    [[nodiscard]] static Coro<> clean(std::shared_ptr<PoolState> self, Slot& slot);
+    void start(Slot& slot, Coro<> (*work)(WorkGuard));
+    [[nodiscard]] static Coro<> open(WorkGuard work);
+    [[nodiscard]] static Coro<> clean(WorkGuard work);
     void opened(Slot& slot, std::unique_ptr<Link> link);
     void open_failed(const std::exception_ptr& failure);
     void retry_later();

@@ -14,7 +14,7 @@ namespace coaio::db::detail {
 class Use {
 public:
     Use(Lease lease, const CommitValues& commit, Duration cancel_timeout)
-        : lease_(std::move(lease)), commit_(commit), cancel_timeout_(cancel_timeout) {}
+        : lease_(std::move(lease)), connector_(lease_.connector()), commit_(commit), cancel_timeout_(cancel_timeout) {}
 
     /// Null once it was given back.
     [[nodiscard]] Link* raw() const noexcept { return lease_ ? &lease_.link() : nullptr; }
@@ -33,13 +33,14 @@ public:
     /// Undoes a transaction or savepoint by `commands`, whatever happens; false when it had to close the session.
     [[nodiscard]] Coro<bool> undo(std::string commands);
 
-    /// Another session with the same database can be had here.
-    [[nodiscard]] Connector& connector() const noexcept { return lease_.connector(); }
+    /// Another session with the same database can be had here, also when the link was given back and its pool is gone.
+    [[nodiscard]] const std::shared_ptr<Connector>& connector() const noexcept { return connector_; }
     [[nodiscard]] const CommitValues& commit() const noexcept { return commit_; }
     [[nodiscard]] Duration cancel_timeout() const noexcept { return cancel_timeout_; }
 
 private:
     Lease lease_;
+    std::shared_ptr<Connector> connector_;
     std::vector<std::uint64_t> scopes_ = std::vector<std::uint64_t>(1, 0);
     std::uint64_t last_scope_ = 0;
     bool released_ = false;

@@ -187,10 +187,11 @@ void cut(std::optional<std::uint64_t> seed = std::nullopt) {
     coaio::testing::cut(begin, [&](std::size_t) { return settled(world, reports); }, {.seed = seed});
 }
 
-/// 50 seeds, and every cut in the plain order and under 5 seeds; 20 times as many where COAIO_EXPLORE_SEEDS is 1000.
+/// 50 seeds unless told, and every cut in the plain order and under 5 seeds; 20 times as many cuts, and 1000 seeds,
+/// where COAIO_EXPLORE_SEEDS is 1000.
 template <class W>
-void prove() {
-    explore<W>();
+void prove(coaio::testing::ExploreOptions options = {}) {
+    explore<W>(options);
     cut<W>();
     const char* const given = std::getenv("COAIO_EXPLORE_SEEDS");
     const std::uint64_t seeds = given != nullptr ? std::strtoull(given, nullptr, 10) / 10 : 5;

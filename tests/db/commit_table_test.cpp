@@ -93,7 +93,7 @@ Coro<> only_read(std::string url, const tests::Database& database) {
 }
 
 Coro<> outlast_an_outage(std::shared_ptr<tests::FakeServer> server) {
-    tests::FakeConnector connector(server);
+    const auto connector = std::make_shared<tests::FakeConnector>(server);
     server->down = true;
     std::vector<coaio::Task<Outcome>> tasks;
     for (int i = 0; i < 20; ++i) {

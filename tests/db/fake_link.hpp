@@ -7,10 +7,15 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/db/error.hpp>
 
+#include "db/fake_rows.hpp"
+
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace tests {
 
@@ -25,9 +30,25 @@ struct FakeServer {
     std::size_t commits = 0;
     std::size_t rollbacks = 0;
     std::size_t pings = 0;
-    std::size_t mixed_up = 0;  ///< a session was used by two at once, or handed out in a transaction
+    std::size_t mixed_up = 0;            ///< a session was used by two at once, or handed out in a transaction
+    std::map<std::string, int> rows;     ///< that are committed, and how often
+    std::map<std::string, bool> tokens;  ///< of commits; true: taken by a look-up, so that they cannot be committed
     bool down = false;
     bool silent = false;
+    /// Asked at each statement: it is the connection's last; it has no effect, it has one, or it has one later.
+    enum class Loss : unsigned char { none, before, after, late };
+    std::function<Loss()> loses = [] { return Loss::none; };
+
+    /// False where a look-up has taken the token.
+    bool commit(const std::string& token, const std::vector<std::string>& written) {
+        if (!token.empty() && !tokens.emplace(token, false).second) return false;
+        ++commits;
+        for (const std::string& row : written) ++rows[row];
+        return true;
+    }
+    /// Takes the token, unless it is that of a commit; whether it was taken.
+    bool fence(const std::string& token) { return tokens.emplace(token, true).first->second; }
+    bool has_tokens = false;
     std::string refusal = "57P03";
     coaio::Duration connect_time = std::chrono::milliseconds(5);
     coaio::Duration statement_time = std::chrono::milliseconds(1);
@@ -36,6 +57,8 @@ struct FakeServer {
 class FakeLink final : public coaio::db::detail::Link {
 public:
     using State = coaio::db::detail::LinkState;
+    using OnCancel = coaio::db::detail::OnCancel;
+    using Loss = FakeServer::Loss;
 
     explicit FakeLink(std::shared_ptr<FakeServer> server) : server_(std::move(server)) {
         ++server_->sessions;
@@ -45,11 +68,11 @@ public:
 
     coaio::Coro<coaio::db::Rows> run(const std::string& sql, const coaio::db::Params&) override {
         ++server_->statements;
-        return step(sql);
+        return step(sql, OnCancel::stop);
     }
-    coaio::Coro<coaio::db::Rows> command(std::string sql, coaio::db::detail::OnCancel) override {
+    coaio::Coro<coaio::db::Rows> command(std::string sql, OnCancel on_cancel) override {
         if (sql.empty()) ++server_->pings;
-        return step(std::move(sql));
+        return step(std::move(sql), on_cancel);
     }
     [[nodiscard]] State state() const noexcept override {
         if (!open_) return State::broken;
@@ -72,8 +95,9 @@ public:
     void vanish() noexcept { gone_ = true; }
 
 private:
-    coaio::Coro<coaio::db::Rows> step(std::string sql) {
+    coaio::Coro<coaio::db::Rows> step(std::string sql, OnCancel on_cancel) {
         if (busy_) ++server_->mixed_up;
+        if (!open_) lose(coaio::db::Outcome::not_sent);
         busy_ = true;
         std::exception_ptr failure;
         try {
@@ -84,14 +108,77 @@ private:
         }
         busy_ = false;
         if (failure) {
-            if (server_->silent) close();
+            if (on_cancel == OnCancel::close) take_effect_later(sql);
+            if (server_->silent || on_cancel == OnCancel::close) close();
+            if (on_cancel == OnCancel::wait && open_) (void)take_effect(sql);
             std::rethrow_exception(failure);
         }
-        if (sql.compare(0, 5, "begin") == 0) in_transaction_ = true;
-        if (sql == "commit") ++server_->commits;
-        if (sql == "rollback") ++server_->rollbacks;
-        if (sql == "commit" || sql == "rollback") in_transaction_ = false;
-        co_return coaio::db::Rows();
+        const Loss loss = open_ ? server_->loses() : Loss::before;
+        coaio::db::Rows answer;
+        if (loss == Loss::late) take_effect_later(sql);
+        if (loss == Loss::none || loss == Loss::after) answer = take_effect(sql);
+        if (loss != Loss::none) {
+            close();
+            lose(on_cancel == OnCancel::close ? coaio::db::Outcome::unknown : coaio::db::Outcome::rolled_back);
+        }
+        co_return answer;
+    }
+
+    [[noreturn]] static void lose(coaio::db::Outcome outcome) {
+        coaio::db::ErrorFields fields;
+        fields.message = "the connection was lost";
+        fields.outcome = outcome;
+        fields.connection_good = false;
+        throw coaio::db::ConnectionError(std::move(fields));
+    }
+
+    static bool begins(const std::string& sql, std::string_view with) { return sql.compare(0, with.size(), with) == 0; }
+
+    coaio::db::Rows take_effect(const std::string& sql) {
+        if (begins(sql, "insert into coaio_commit")) {
+            const bool taken = server_->fence(token_in(sql));
+            return fake_rows({{"?", coaio::db::Oid::boolean}}, {{taken ? "t" : "f"}});
+        }
+        if (begins(sql, "begin")) in_transaction_ = true;
+        if (begins(sql, "row ")) written_.push_back(sql);
+        if (commits(sql)) return commit(sql);
+        if (sql == "rollback") {
+            ++server_->rollbacks;
+            in_transaction_ = false;
+            written_.clear();
+        }
+        return {};
+    }
+
+    // The server has read it, and comes to it when nobody waits any more.
+    void take_effect_later(const std::string& sql) {
+        if (!commits(sql)) return;
+        const auto call = [server = server_, token = token_in(sql), written = std::exchange(written_, {})] {
+            (void)server->commit(token, written);
+        };
+        coaio::get_running_loop().call_later(std::chrono::milliseconds(8), call);
+    }
+
+    static bool commits(const std::string& sql) { return sql == "commit" || begins(sql, "do $coaio$"); }
+
+    coaio::db::Rows commit(const std::string& sql) {
+        in_transaction_ = false;
+        if (!server_->commit(token_in(sql), std::exchange(written_, {}))) {
+            coaio::db::ErrorFields fields;
+            fields.message = "the token is there";
+            fields.sqlstate = "23505";
+            fields.outcome = coaio::db::Outcome::rolled_back;
+            throw coaio::db::Error(std::move(fields));
+        }
+        return fake_rows({}, {}, "COMMIT");
+    }
+
+    static std::string token_in(const std::string& sql) {
+        static constexpr std::string_view before = "values ('";
+        const std::size_t at = sql.find(before);
+        if (at == std::string::npos) return {};
+        const std::size_t begin = at + before.size();
+        return sql.substr(begin, sql.find('\'', begin) - begin);
     }
 
     std::shared_ptr<FakeServer> server_;
@@ -99,6 +186,7 @@ private:
     bool busy_ = false;
     bool gone_ = false;
     bool in_transaction_ = false;
+    std::vector<std::string> written_;
 };
 
 class FakeConnector final : public coaio::db::detail::Connector {
@@ -129,7 +217,10 @@ private:
             fields.sqlstate = server->refusal;
             throw coaio::db::ConnectionError(std::move(fields));
         }
-        co_return std::make_unique<FakeLink>(server);
+        auto link = std::make_unique<FakeLink>(server);
+        link->commit_table().looked = coaio::Clock::now();
+        if (server->has_tokens) link->commit_table().name = "coaio_commit";
+        co_return std::move(link);
     }
 
     std::shared_ptr<FakeServer> server_;

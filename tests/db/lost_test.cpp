@@ -55,6 +55,35 @@ std::size_t sent(const PostgresProxy& proxy) {
     return count;
 }
 
+// --- given back while it is looked for --------------------------------------------------------------------------------
+
+Coro<Outcome> commit_on(db::Connection& connection) {
+    auto body = [](Transaction& tx) -> Coro<> { co_await tx.execute("insert into t values (1)"); };
+    try {
+        co_await connection.transaction(body);
+    } catch (const db::ConnectionError& error) {
+        co_return error.outcome();
+    }
+    co_return Outcome::committed;
+}
+
+// The look-ups outlive their connection, and the pool it is of.
+Coro<> give_back_in_doubt(Scene& scene) {
+    std::optional<db::Pool> pool(std::in_place, scene.url, db::PoolOptions().max_size(1).resolve_timeout(20s));
+    db::Connection connection = co_await pool->acquire();
+    scene.proxy.on(Spot(Way::to_client, 'C').containing("COMMIT"), Fault::cut_before());
+    // The first look-up is held in its first message, and lost there, so that there is a second one.
+    scene.proxy.on(Spot(Way::to_server, 'Q').containing("lock_timeout"), Fault::freeze());
+    auto committing = coaio::create_task(commit_on(connection));
+    while (scene.proxy.fired() < 2) co_await coaio::sleep(1ms);
+    connection.release();
+    pool.reset();
+    scene.proxy.cut_all();
+    const Outcome outcome = co_await committing;
+    CHECK(outcome == Outcome::committed);
+    CHECK(scene.number("select count(*) from t") == 1);
+}
+
 // --- cut after every message ------------------------------------------------------------------------------------------
 
 Coro<Outcome> write(Scene& scene, int n) {
@@ -300,6 +329,14 @@ TEST_CASE("CAN-15: a loop that shuts down ends its queries within the time for c
     pools.clear();
     CHECK(std::chrono::steady_clock::now() - began < 3s);
     CHECK(scene.proxy.await_seen(Way::to_server, 'X', 3));
+}
+
+TEST_CASE("CMT-04: a lost COMMIT is found out although its connection is given back meanwhile, and the pool gone",
+          "[pgtest]") {
+    Scene scene;
+    scene.database.sql("create table t (n int); create table coaio_commit (token uuid primary key, at timestamptz not "
+                       "null default now())");
+    tests::run_timely(give_back_in_doubt(scene));
 }
 
 TEST_CASE("TXN-07: a BEGIN that is cancelled on its way leaves no transaction open", "[pgtest]") {
