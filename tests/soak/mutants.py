@@ -1,54 +1,101 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mutants.py BUILD: breaks the client in ways that lose or double money, and sees coaio-soak find each of them.
+"""mutants.py BUILD [WORD]: breaks the client in ways that lose or double money, and sees coaio-soak find each of them.
 
-A check that cannot fail proves nothing. Changes files of db/src and puts them back; for a working tree that is clean.
+A check that cannot fail proves nothing. Changes files of db/src and puts them back, so do not edit them meanwhile.
+With a WORD only the mutants whose description has it.
 """
 import pathlib
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TRANSACTION, COMMIT = "db/src/transaction.cpp", "db/src/commit.cpp"
+TRANSACTION, COMMIT, RETRY, POOL = (f"db/src/{name}.cpp" for name in ("transaction", "commit", "retry", "pool_state"))
+LOOK_UP = "const Outcome outcome = co_await look_up(std::move(token));"
+SECONDS, SEEDS = 12, range(1, 6)
+
+# What it does wrong, the only kind of fault to make (all, where empty), and the changes that make it.
 MUTANTS = [
-    ("acknowledges a COMMIT whose answer was lost", TRANSACTION,
-     "if (outcome == Outcome::committed) co_return;", "if (outcome != Outcome::not_sent) co_return;"),
-    ("takes ROLLBACK's tag for success", TRANSACTION,
-     'if (answer.command() != "COMMIT") {', 'if (answer.command() == "none of these") {'),
-    ("calls every lost COMMIT rolled back, so that it would be tried again blindly", TRANSACTION,
-     "const Outcome outcome = co_await look_up(std::move(token));",
-     "const Outcome outcome = token ? Outcome::rolled_back : Outcome::unknown;"),
-    ("takes its own fence for the transaction's token", COMMIT, "'infinity') on conflict", "now()) on conflict"),
-    ("commits what a failed body has left", TRANSACTION,
-     'sql = "rollback";', 'sql = "commit";'),
+    ("acknowledges a COMMIT whose answer was lost", "",
+     [(TRANSACTION, "if (outcome == Outcome::committed) co_return;",
+       "if (outcome != Outcome::not_sent) co_return;")]),
+    ("acknowledges before COMMIT is answered", "",
+     [(TRANSACTION, LOOK_UP, "const Outcome outcome = Outcome::committed;")]),
+    ("takes ROLLBACK's tag for success", "",
+     [(TRANSACTION, 'if (answer.command() != "COMMIT") {', 'if (answer.command() == "none of these") {')]),
+    ("calls every lost COMMIT rolled back, and tries it again where asked to", "",
+     [(TRANSACTION, LOOK_UP,
+       "const Outcome outcome = token ? Outcome::rolled_back : Outcome::unknown;")]),
+    ("retries blindly: tries again what it does not know the outcome of", "",
+     [(TRANSACTION, LOOK_UP, "const Outcome outcome = Outcome::unknown;"),
+      (RETRY, "} catch (const SerializationError&) {\n        return true;",
+       "} catch (const SerializationError&) {\n        return true;\n"
+       "    } catch (const CommitUnknownError&) {\n        return true;")]),
+    ("takes its own fence for the transaction's token", "",
+     [(COMMIT, "'infinity') on conflict", "now()) on conflict")]),
+    ("commits what a failed body has left", "",
+     [(TRANSACTION, 'sql = "rollback";', 'sql = "commit";')]),
+    ("leaks a transaction: what comes back in one goes to the next as it is", "",
+     [(POOL, "case LinkState::idle: offer(slot); break;\n        case LinkState::in_transaction:\n",
+       "case LinkState::idle:\n        case LinkState::in_transaction: offer(slot); break;\n")]),
+    ("resolves by transaction id, which a server that crashed gives out again", "restart",
+     [(TRANSACTION, "sql = detail::commit_script(*token);",
+       'const Rows id = co_await link.command("select coalesce(pg_current_xact_id_if_assigned()::text, \'0\')",'
+       ' detail::OnCancel::wait);\n        token->text = id.value<std::string>();\n        sql = "select 1; commit";'),
+      (COMMIT, """link->command("insert into " + token.table + " (token, at) values (" + key +
+                                                 ", 'infinity') on conflict do nothing; select at = 'infinity' from " +
+                                                 token.table + " where token = " + key,""",
+       """link->command("select case pg_xact_status(" + key + "::xid8) when 'committed' then false when 'aborted' "
+                                                 "then true end","""),
+      ]),
 ]
 
 
-def run(build, seconds, seeds):
-    for seed in seeds:
-        done = subprocess.run([build / "bin/coaio-soak", str(seconds), str(seed)], capture_output=True, text=True)
+def build_soak(build):
+    subprocess.run(["ninja", "-C", build, "coaio-soak"], check=True, capture_output=True)
+
+
+def finding(build, fault):
+    """What the first run that fails says first; None where none does."""
+    for seed in SEEDS:
+        words = [build / "bin/coaio-soak", str(SECONDS), str(seed)] + ([fault] if fault else [])
+        done = subprocess.run(words, capture_output=True, text=True)
+        lines = [line for line in done.stdout.splitlines() if "WRONG" in line or "FAILED" in line]
         if done.returncode != 0:
-            return [line for line in done.stdout.splitlines() if "WRONG" in line or "FAILED" in line][0]
+            return f"seed {seed}: " + (lines[0] if lines else f"it ended by {done.returncode}")
     return None
+
+
+def changed(changes):
+    """The files with the mutant in them, and as they are."""
+    before, after = {}, {}
+    for name, old, new in changes:
+        path = ROOT / name
+        before.setdefault(path, path.read_text(encoding="utf-8"))
+        text = after.get(path, before[path])
+        if text.count(old) != 1:
+            sys.exit(f"{name}: the place to change is not there once: {old}")
+        after[path] = text.replace(old, new)
+    return before, after
 
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
+    word = sys.argv[2] if len(sys.argv) > 2 else ""
+    chosen = [(what, fault, *changed(changes)) for what, fault, changes in MUTANTS if word in what]
     survivors = 0
-    for what, name, old, new in MUTANTS:
-        path = ROOT / name
-        text = path.read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            sys.exit(f"{name}: the place to change is not there once: {old}")
+    for what, fault, before, after in chosen:
         try:
-            path.write_text(text.replace(old, new), encoding="utf-8")
-            subprocess.run(["ninja", "-C", build, "coaio-soak"], check=True, capture_output=True)
-            found = run(build, 10, range(1, 4))
+            for path, text in after.items():
+                path.write_text(text, encoding="utf-8")
+            build_soak(build)
+            found = finding(build, fault)
         finally:
-            path.write_text(text, encoding="utf-8")
+            for path, text in before.items():
+                path.write_text(text, encoding="utf-8")
         survivors += found is None
         print(f"{'caught' if found else 'SURVIVED'}: {what}" + (f"\n    {found}" if found else ""), flush=True)
-    subprocess.run(["ninja", "-C", build, "coaio-soak"], check=True, capture_output=True)
+    build_soak(build)
     return 1 if survivors else 0
 
 

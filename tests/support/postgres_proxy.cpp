@@ -159,6 +159,7 @@ public:
         Pipe down;
         std::map<int, int> counts;  // of a rule's messages
         std::string trace;
+        bool session = false;  // it has sent its startup packet
         bool gone = false;
     };
 
@@ -170,6 +171,7 @@ public:
     std::size_t fired_ = 0;
     std::size_t accepted_ = 0;
     std::size_t most_open_ = 0;
+    std::size_t most_sessions_ = 0;
     std::string old_traces_;
 
     void set_listening(Listen how) {
@@ -193,6 +195,7 @@ private:
     void read(Link& link, Pipe& pipe);
     void judge(Link& link, Pipe& pipe);
     void begin_message(Link& link, Pipe& pipe, const Head& head);
+    void count_sessions();
     void apply(Link& link, Pipe& pipe, const Fault& fault);
     [[nodiscard]] const Fault* rule_for(Link& link, Way way, const Head& head);
     void pass_end(Pipe& pipe);
@@ -372,6 +375,10 @@ void PostgresProxy::Impl::begin_message(Link& link, Pipe& pipe, const Head& head
     pipe.swallowing = false;
     pipe.left = head.size;
     const Fault* fault = rule_for(link, pipe.way, head);
+    if (head.type == message::startup) {
+        link.session = true;
+        count_sessions();
+    }
     if (head.type == message::ssl_request || head.type == message::gss_request) {
         link.down.untyped = true;
     } else if (head.type == message::ssl_answer) {
@@ -381,6 +388,16 @@ void PostgresProxy::Impl::begin_message(Link& link, Pipe& pipe, const Head& head
         pipe.untyped = false;
     }
     if (fault != nullptr) apply(link, pipe, *fault);
+}
+
+// By what the clients have done until now, also where it was not read yet, or never will be.
+void PostgresProxy::Impl::count_sessions() {
+    std::size_t count = 0;
+    for (const Link& link : links_) {
+        pollfd client{link.client, POLLRDHUP, 0};
+        if (link.session && !link.gone && ::poll(&client, 1, 0) == 0) ++count;
+    }
+    most_sessions_ = std::max(most_sessions_, count);
 }
 
 const Fault* PostgresProxy::Impl::rule_for(Link& link, Way way, const Head& head) {
@@ -403,6 +420,7 @@ const Fault* PostgresProxy::Impl::rule_for(Link& link, Way way, const Head& head
 }
 
 void PostgresProxy::Impl::apply(Link& link, Pipe& pipe, const Fault& fault) {
+    if (fault.told_) fault.told_();
     switch (fault.kind_) {
     case Fault::Kind::none: break;
     case Fault::Kind::cut_before: cut(link); break;
@@ -528,6 +546,10 @@ std::size_t PostgresProxy::most_open() const {
     return impl_->look([&] { return impl_->most_open_; });
 }
 
+std::size_t PostgresProxy::most_sessions() const {
+    return impl_->look([&] { return impl_->most_sessions_; });
+}
+
 std::string PostgresProxy::trace() const {
     return impl_->look([&] {
         std::string text;
@@ -541,6 +563,7 @@ void PostgresProxy::forget_counts() {
         impl_->seen_.clear();
         impl_->fired_ = impl_->accepted_ = 0;
         impl_->most_open_ = impl_->links_.size();
+        impl_->most_sessions_ = 0;
     });
 }
 

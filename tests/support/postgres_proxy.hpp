@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -104,6 +105,11 @@ public:
     /// These bytes go before the message, or in its place.
     static Fault inject(std::string bytes);
     static Fault replace(std::string bytes);
+    /// Also calls this, in the proxy's thread and before the message passes. It must not use the proxy.
+    Fault& telling(std::function<void()> whom) {
+        told_ = std::move(whom);
+        return *this;
+    }
 
 private:
     friend class PostgresProxy;
@@ -111,6 +117,7 @@ private:
     Kind kind_;
     std::chrono::milliseconds time_{};
     std::string bytes_;
+    std::function<void()> told_;
 };
 
 /// What all bytes go through.
@@ -164,6 +171,8 @@ public:
     /// Connections that are open on the client's side, and the most there were.
     [[nodiscard]] std::size_t open() const;
     [[nodiscard]] std::size_t most_open() const;
+    /// The most sessions that clients had open, or were opening, at once; cancel requests are none.
+    [[nodiscard]] std::size_t most_sessions() const;
     /// The last messages of each connection, ">Q" to the server and "<Z" to the client: for a test that fails.
     [[nodiscard]] std::string trace() const;
     void forget_counts();
