@@ -115,7 +115,7 @@ Coro<bool> measure(World world, const char* name, Coro<std::uint64_t> (*work)(Wo
     const bool fine = growth <= may_grow;
     std::cout << (fine ? "" : "WRONG: ") << name << ": " << bytes / megabyte << " MB in " << static_cast<int>(took)
               << " s; resident " << peak.before() / megabyte << " MB before, at most "
-              << static_cast<double>(growth / 100'000) / 10 << " MB more" << std::endl;
+              << static_cast<double>(growth) / megabyte << " MB more" << std::endl;
     co_return fine;
 }
 

@@ -54,6 +54,7 @@ Coro<> require_whole_and_idle(const soak::World& world, const db::Pool& pool) {
 Coro<> run(soak::World& world) {
     db::Pool pool(world.proxy.conninfo("soak"), options());
     std::vector<coaio::Task<>> tasks;
+    tasks.reserve(workers + 1);
     for (int i = 0; i < workers; ++i) tasks.push_back(coaio::create_task(soak::move_units(world, pool)));
     tasks.push_back(coaio::create_task(soak::add_up(world, pool)));
     co_await soak::make_trouble(world);

@@ -36,8 +36,7 @@ MUTANTS = [
     ("commits what a failed body has left", "",
      [(TRANSACTION, 'sql = "rollback";', 'sql = "commit";')]),
     ("leaks a transaction: what comes back in one goes to the next as it is", "",
-     [(POOL, "case LinkState::idle: offer(slot); break;\n        case LinkState::in_transaction:\n",
-       "case LinkState::idle:\n        case LinkState::in_transaction: offer(slot); break;\n")]),
+     [(POOL, "warn_of(slot);\n            start_cleaning(slot);", "offer(slot);")]),
     ("resolves by transaction id, which a server that crashed gives out again", "restart",
      [(TRANSACTION, "sql = detail::commit_script(*token);",
        'const Rows id = co_await link.command("select coalesce(pg_current_xact_id_if_assigned()::text, \'0\')",'
