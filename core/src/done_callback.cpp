@@ -69,6 +69,11 @@ void FutureWait::throw_outcome() {
     future_->throw_unless_finished();
 }
 
+void FutureWait::break_ring(CancelMessage message) noexcept {
+    future_->remove_waiter(node_);
+    task()->wake_cancelled(message);
+}
+
 WaitInfo FutureWait::describe() const {
     WaitInfo info{.what = future_->subject(), .future = future_.get()};
     switch (future_->kind()) {

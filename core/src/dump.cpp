@@ -22,9 +22,9 @@ namespace detail {
 namespace {
 
 // One line has no room for a path: the file's own name.
-std::string short_site(const std::source_location& where) {
-    const std::string_view path = where.file_name();
-    return std::string(path.substr(path.rfind('/') + 1)) + ":" + std::to_string(where.line());
+std::string short_site(const Place& place) {
+    const std::string_view path = place.definition().file_name();
+    return std::string(path.substr(path.rfind('/') + 1)) + ":" + std::to_string(place.line());
 }
 
 }  // namespace
@@ -38,10 +38,10 @@ std::string describe_task(const TaskBase& task, const std::string& result) {
     case FutureStatus::failed: text += "finished"; break;
     }
     text += " name='" + task.name() + "' coro=<" + function_name(task.definition()) + "()";
-    if (!task.done()) {
-        text += " running at " + short_site(task.root()->location);
+    if (const PromiseBase* const root = task.root()) {
+        text += " running at " + short_site(root->place);
     } else {
-        text += " done, defined at " + short_site(task.definition());
+        text += " done, defined at " + short_site(Place(task.definition()));
     }
     text += ">";
     if (task.status() == FutureStatus::failed) text += " exception=" + describe_exception(task.stored_exception());

@@ -98,7 +98,7 @@ private:
         if (task.bottom_requests() != 0) head += ", being cancelled";
         line(head + ", age " + past(task.created()) + ", created at " + task.spawn_site().file_name() + ":" +
              std::to_string(task.spawn_site().line()));
-        for (const PromiseBase* const frame : stack_of(task)) line(indent_ + describe_location(frame->location));
+        for (const PromiseBase* const frame : stack_of(task)) line(indent_ + describe_place(frame->place));
         for (const WaitInfo& doing : node.doing) line(indent_ + "in " + doing.what);
         if (!node.wait) return;
         std::string wait = indent_ + "waits for " + node.wait->what;
@@ -203,12 +203,12 @@ private:
         key("age");
         seconds(now_ - task.created());
         key("spawned");
-        location(task.spawn_site());
+        location(task.spawn_site(), task.spawn_site().line());
         key("stack");
         char before = '[';
         for (const PromiseBase* const frame : stack_of(task)) {
             text_ += std::exchange(before, ',');
-            location(frame->location);
+            location(frame->place.definition(), frame->place.line());
         }
         if (before == '[') text_ += '[';
         text_ += ']';
@@ -261,14 +261,14 @@ private:
         text_ += '}';
     }
 
-    void location(const std::source_location& where) {
+    void location(const std::source_location& where, std::uint64_t line) {
         text_ += '{';
         key("function", true);
         string(function_name(where));
         key("file");
         string(where.file_name());
         key("line");
-        text_ += std::to_string(where.line());
+        text_ += std::to_string(line);
         text_ += '}';
     }
 

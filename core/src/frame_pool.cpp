@@ -13,6 +13,57 @@ namespace coaio::detail {
 
 constinit thread_local FramePool frame_pool;
 
+namespace {
+
+/// What was given back during a hold, at the front of itself.
+struct Held {
+    Held* next;
+    std::size_t size;
+};
+
+/// The outermost hold of a thread: while there is one the thread's lists serve nobody directly.
+struct Hold {
+    bool active = false;
+    std::size_t largest = 0;
+    Held* blocks = nullptr;
+};
+
+constinit thread_local Hold hold;
+
+/// Lifts the hold for a while.
+class Unheld {
+public:
+    Unheld() noexcept {
+        hold.active = false;
+        frame_pool.largest = hold.largest;
+    }
+    Unheld(const Unheld&) = delete;
+    Unheld& operator=(const Unheld&) = delete;
+    ~Unheld() {
+        hold.active = true;
+        hold.largest = std::exchange(frame_pool.largest, 0);
+    }
+};
+
+}  // namespace
+
+FrameHold::FrameHold() noexcept : outermost_(!hold.active) {
+    if (!outermost_) return;
+    hold.active = true;
+    hold.largest = std::exchange(frame_pool.largest, 0);
+}
+
+FrameHold::~FrameHold() {
+    if (!outermost_) return;
+    hold.active = false;
+    frame_pool.largest = hold.largest;
+    for (Held* each = std::exchange(hold.blocks, nullptr); each != nullptr;) {
+        const Held block = *each;
+        deallocate_frame(each, block.size);
+        each = block.next;
+    }
+}
+
 #if defined(COAIO_FRAME_POOL) && COAIO_FRAME_POOL
 
 namespace {
@@ -120,6 +171,10 @@ void* cut(std::size_t size) {
 }  // namespace
 
 void* allocate_frame_afresh(std::size_t size) {
+    if (hold.active) [[unlikely]] {
+        const Unheld unheld;
+        return allocate_frame(size);
+    }
     if (size > largest) return ::operator new(size);
     if (frame_pool.largest == 0 && !supply.ended) {
         begin_pool();
@@ -138,7 +193,9 @@ void* allocate_frame_afresh(std::size_t size) {
 }
 
 void deallocate_frame_elsewhere(void* block, std::size_t size) noexcept {
-    if (size > largest) {
+    if (hold.active) [[unlikely]] {
+        hold.blocks = ::new (block) Held{hold.blocks, size};
+    } else if (size > largest) {
         ::operator delete(block, size);
     } else if (supply.ended) {
         const std::lock_guard guard(depot.mutex);
@@ -163,7 +220,13 @@ std::size_t frame_pool_bytes() noexcept { return supply.bytes; }
 
 void* allocate_frame_afresh(std::size_t size) { return ::operator new(size); }
 
-void deallocate_frame_elsewhere(void* block, std::size_t size) noexcept { ::operator delete(block, size); }
+void deallocate_frame_elsewhere(void* block, std::size_t size) noexcept {
+    if (hold.active) {
+        hold.blocks = ::new (block) Held{hold.blocks, size};
+    } else {
+        ::operator delete(block, size);
+    }
+}
 
 void hand_in_frames() noexcept {}
 

@@ -5,29 +5,22 @@
 
 namespace coaio::detail {
 
-void GatherBase::start(std::vector<Ref<FutureBase>> children) {
-    for (const auto& each : children) {
-        if (&each->core() != &core()) throw ValueError("gather: a future belongs to another event loop");
+void GatherBase::start() {
+    for (const Child& each : children_) {
+        if (&each.future->core() != &core()) throw ValueError("gather: a future belongs to another event loop");
     }
-    count_ = children.size();
-    left_ = count_;
-    children_ = std::make_unique<Child[]>(count_);
-    for (std::size_t i = 0; i < count_; ++i) {
-        children_[i].gather = this;
-        children_[i].future = std::move(children[i]);
-    }
-    for (std::size_t i = 0; i < count_; ++i) {
-        Child& each = children_[i];
+    left_ = size();
+    for (Child& each : children_) {
         if (each.future->done()) continue;
         each.node.target = Entry(static_cast<Runnable*>(&each));
         each.future->add_waiter(each.node);
         add_ref();
     }
-    for (std::size_t i = 0; i < count_; ++i) {
+    for (std::size_t i = 0; i < size(); ++i) {
         FutureBase& each = child(i);
         if (each.done()) child_done(each);
     }
-    if (count_ == 0) {
+    if (size() == 0) {
         assemble();
         finish(FutureStatus::finished);
     }
@@ -60,7 +53,7 @@ void GatherBase::child_done(FutureBase& child) noexcept {
 void GatherBase::complete() noexcept {
     if (cancel_requested_) {
         std::exception_ptr reason;
-        for (std::size_t i = 0; i < count_ && reason == nullptr; ++i) {
+        for (std::size_t i = 0; i < size() && reason == nullptr; ++i) {
             if (child(i).status() == FutureStatus::cancelled) reason = child(i).stored_exception();
         }
         if (reason == nullptr) reason = std::make_exception_ptr(CancelledError());
@@ -80,13 +73,13 @@ bool GatherBase::cancel(CancelMessage message) noexcept {
     if (done()) return false;
     const Ref<GatherBase> keep(this);
     bool any = false;
-    for (std::size_t i = 0; i < count_; ++i) any = child(i).cancel(message) || any;
+    for (std::size_t i = 0; i < size(); ++i) any = child(i).cancel(message) || any;
     if (any) cancel_requested_ = true;
     return any;
 }
 
 void GatherBase::visit_children(void (*visit)(void*, const FutureBase&), void* closure) const {
-    for (std::size_t i = 0; i < count_; ++i) visit(closure, child(i));
+    for (std::size_t i = 0; i < size(); ++i) visit(closure, child(i));
 }
 
 }  // namespace coaio::detail

@@ -101,9 +101,14 @@ void GeneratorOwner::drop() noexcept {
 
 void GeneratorBase::throw_stop() { throw GeneratorExit(); }
 
-void GeneratorBase::destroy() noexcept {
+void GeneratorBase::detach() noexcept {
     unlink();
     if (owner != nullptr) std::exchange(owner, nullptr)->generator_ = nullptr;
+}
+
+void GeneratorBase::destroy() noexcept {
+    if (place.nowhere()) return;  // by `destroy_stack`
+    detach();
     handle().destroy();
 }
 
@@ -131,7 +136,7 @@ void GeneratorStep::enter() noexcept {
         core.generators.add(*generator_);
         if (core.generators.closing) {
             core.report("an asynchronous generator was started after the loop had closed its generators: " +
-                            describe_location(generator_->location),
+                            describe_location(generator_->place.definition()),
                         nullptr);
         }
     }
@@ -177,7 +182,7 @@ Coro<> shutdown_generators() {
     std::vector<Task<>> tasks;
     for (GeneratorBase* each = generators.first(); each != nullptr; each = each->next) {
         if (each->state != GeneratorBase::State::suspended) continue;
-        const std::source_location where = each->location;
+        const std::source_location where = each->place.definition();
         ClosingClaim claim(*each);
         tasks.push_back(create_task(close_at_shutdown(std::move(claim), where), {.eager_start = false}));
     }

@@ -79,4 +79,9 @@ std::string describe_location(const std::source_location& location) {
     return function_name(location) + " at " + location.file_name() + ":" + std::to_string(location.line());
 }
 
+std::string describe_place(const Place& place) {
+    const std::source_location definition = place.definition();
+    return function_name(definition) + " at " + definition.file_name() + ":" + std::to_string(place.line());
+}
+
 }  // namespace coaio::detail

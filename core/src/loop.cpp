@@ -24,10 +24,11 @@ namespace coaio {
 
 namespace {
 
-// With work at hand the kernel is asked only after so many steps, as asking costs more than a short step, and after so
-// much time: long steps must not keep it waiting.
-constexpr std::uint32_t most_steps_between_polls = 64;
-constexpr std::int64_t time_between_polls = 1'000'000;
+// With work at hand the clock is looked at only after so many steps, or after so much time where steps are long; and the
+// kernel is asked only if it has not been for a while, as asking costs as much as many short steps.
+constexpr std::uint32_t most_steps_between_looks = 64;
+constexpr std::int64_t time_between_looks = 1'000'000;
+constexpr std::int64_t time_between_polls = 20'000;
 
 // So that one task whose peer is always quicker than it cannot keep the others waiting.
 constexpr std::uint32_t io_operations_per_step = 32;
@@ -123,7 +124,7 @@ void Loop::Impl::run() {
     now = read_clock();  // what the thread did before the run is no step
     do {
         turn();
-        if (escaping != nullptr) [[unlikely]]
+        if (escaping) [[unlikely]]
             std::rethrow_exception(std::exchange(escaping, nullptr));
     } while (!stopping);
 }
@@ -133,43 +134,56 @@ void Loop::Impl::turn() {
         on_turn(turns);
     if (mailbox->filled()) [[unlikely]]
         take_posted();
-    if (ready.empty() || stopping || steps_since_poll >= steps_between_polls || virtual_time) [[unlikely]] {
-        const std::int64_t before = read_clock();
-        if (!debug) longest_step = std::max(longest_step, before - now);
-        plan_next_poll(before - now);
-        now = before;
-        wait_for_work();
-        steps_since_poll = 0;
-        now = read_clock();
-        if (mailbox->filled()) take_posted();
-        collect_due();
-    }
+    if (ready.empty() || stopping || steps_since_look >= steps_between_looks || virtual_time) [[unlikely]]
+        look_outside();
     if (shuffle) shuffle_ready();
     // While there is work at hand and nobody outside calls, the turns after this one need nothing of the above.
     do {
         ++turns;
         run_ready();
-    } while (!ready.empty() && !stopping && escaping == nullptr && steps_since_poll < steps_between_polls &&
-             !virtual_time && !mailbox->filled());
+    } while (!ready.empty() && !stopping && !escaping && steps_since_look < steps_between_looks && !virtual_time &&
+             !mailbox->filled());
 }
 
-// From how long the steps since the last poll took: the clock itself is not read between polls.
-void Loop::Impl::plan_next_poll(std::int64_t took) noexcept {
-    if (took <= time_between_polls) {
-        steps_between_polls = std::min(steps_between_polls * 2, most_steps_between_polls);
+void Loop::Impl::look_outside() {
+    const std::int64_t before = read_clock();
+    if (!debug) longest_step = std::max(longest_step, before - now);
+    plan_next_look(before - now);
+    now = before;
+    steps_since_look = 0;
+    if (ready.empty() || stopping || virtual_time || now - polled_at >= time_between_polls) {
+        wait_for_work();
+        now = polled_at = read_clock();
+        if (mailbox->filled()) take_posted();
+    }
+    collect_due();
+}
+
+// From how long the steps since the last look took: the clock itself is not read between looks.
+void Loop::Impl::plan_next_look(std::int64_t took) noexcept {
+    if (took <= time_between_looks) {
+        steps_between_looks = std::min(steps_between_looks * 2, most_steps_between_looks);
     } else {
-        const auto fitting = std::int64_t{steps_since_poll} * time_between_polls / took;
-        steps_between_polls = std::clamp(static_cast<std::uint32_t>(fitting), 1U, most_steps_between_polls);
+        const auto fitting = std::int64_t{steps_since_look} * time_between_looks / took;
+        steps_between_looks = std::clamp(static_cast<std::uint32_t>(fitting), 1U, most_steps_between_looks);
     }
 }
 
 void Loop::Impl::run_ready() {
     auto left = ready.size();
-    steps_since_poll += left;
-    for (; left > 0 && escaping == nullptr; --left) {
+    steps_since_look += left;
+    for (; left > 0 && !escaping; --left) {
         const detail::Entry entry = ready.pop();
-        if (entry) [[likely]]  // not taken out while it was queued
-            run_entry(entry);
+        if (!entry) [[unlikely]]  // taken out while it was queued
+            continue;
+        io_budget = io_operations_per_step;
+        if (debug) [[unlikely]] {
+            run_timed(entry);
+        } else if (entry.is_task()) {
+            entry.task()->step();
+        } else {
+            entry.runnable()->run();
+        }
     }
 }
 
@@ -197,17 +211,6 @@ void Loop::Impl::wait_for_work() {
     }
 }
 
-void Loop::Impl::run_entry(detail::Entry entry) noexcept {
-    io_budget = io_operations_per_step;
-    if (debug) [[unlikely]] {
-        run_timed(entry);
-    } else if (entry.is_task()) {
-        entry.task()->step();
-    } else {
-        entry.runnable()->run();
-    }
-}
-
 void Loop::Impl::run_timed(detail::Entry entry) noexcept {
     const detail::Ref<detail::TaskBase> task(entry.is_task() ? entry.task() : nullptr);
     const std::source_location* const made_at = task ? nullptr : entry.runnable()->site();
@@ -229,7 +232,8 @@ void Loop::Impl::run_timed(detail::Entry entry) noexcept {
         if (known) who += " (scheduled at " + detail::describe_location(site) + ")";
         if (task) {
             const auto* const frame = task->leaf_frame();
-            who = task->name() + " (" + detail::describe_location(frame ? frame->location : task->definition()) + ")";
+            const detail::Place place = frame != nullptr ? frame->place : detail::Place(task->definition());
+            who = task->name() + " (" + detail::describe_place(place) + ")";
         }
         report(who + " kept the event loop busy for " + seconds, nullptr, task.get());
     } catch (const std::bad_alloc&) {  // the run matters more than the report

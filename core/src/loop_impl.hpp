@@ -32,8 +32,9 @@ struct Loop::Impl : detail::LoopCore {
     std::thread::id thread;
 
     std::uint64_t turns = 0;
-    std::uint32_t steps_since_poll = 0;
-    std::uint32_t steps_between_polls = 1;
+    std::uint32_t steps_since_look = 0;
+    std::uint32_t steps_between_looks = 1;
+    std::int64_t polled_at = 0;
     std::int64_t longest_step = 0;
     std::int64_t slow_step = 100'000'000;
 
@@ -60,13 +61,13 @@ struct Loop::Impl : detail::LoopCore {
     void run();
     void turn();
     void run_ready();
-    void plan_next_poll(std::int64_t took) noexcept;
+    void look_outside();
+    void plan_next_look(std::int64_t took) noexcept;
     void wait_for_work();
     void take_posted();
     void drop_inside();
     void drop_outside();
     void shuffle_ready();
-    void run_entry(detail::Entry entry) noexcept;
     void run_timed(detail::Entry entry) noexcept;
 };
 

@@ -22,9 +22,24 @@ void throw_not_fresh(const PromiseBase* promise) {
     throw RuntimeError("this coroutine was already awaited: a coroutine runs only once");
 }
 
-void report_never_awaited(const PromiseBase& promise) noexcept {
-    if (thread_state.core == nullptr || !thread_state.core->debug) return;
-    thread_state.core->report("coroutine was never awaited: " + describe_location(promise.location), nullptr);
+void destroy_unstarted(PromiseBase& promise) noexcept {
+    if (promise.place.nowhere()) return;
+    if (thread_state.core != nullptr && thread_state.core->debug) {
+        thread_state.core->report("coroutine was never awaited: " + describe_place(promise.place), nullptr);
+    }
+    promise.handle().destroy();
+}
+
+// Each coroutine is owned by the frame that awaits it, which would destroy it in the midst of being destroyed itself, and
+// so on, on the native stack. So whoever is still to come finds the memory kept and in it a promise that is nowhere.
+void destroy_stack(PromiseBase* innermost) noexcept {
+    const FrameHold hold;
+    for (PromiseBase* each = innermost; each != nullptr;) {
+        PromiseBase* const next = each->parent;
+        each->handle().destroy();
+        ::new (static_cast<void*>(each)) PromiseBase;
+        each = next;
+    }
 }
 
 }  // namespace coaio::detail

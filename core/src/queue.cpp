@@ -80,7 +80,7 @@ void PutWait::forsake() noexcept {
     unlink();
     if (state() != WaitState::woken || queue_->shut_down_) return;
     --queue_->reserved_;
-    pass_place_on();
+    queue_->pass_place_on();
 }
 
 void PutWait::take_over() {

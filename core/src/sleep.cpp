@@ -7,21 +7,22 @@
 
 namespace coaio::detail {
 
-void SleepAwaiter::arm() {
+void SleepAwaiter::arm(Duration delay) {
     LoopCore& core = *thread_state.core;
-    task_ = thread_state.task;
-    core.arm(timer_, later(core.loop->time(), delay_).time_since_epoch().count());
+    core.arm(timer_, later(core.loop->time(), delay).time_since_epoch().count());
 }
+
+void SleepAwaiter::hang() noexcept { task().suspend(*this); }
 
 bool SleepAwaiter::cancel(CancelMessage message) noexcept {
     if (!timer_.armed()) return false;
-    task_->core().disarm(timer_);
-    task_->wake_cancelled(message);
+    task().core().disarm(timer_);
+    task().wake_cancelled(message);
     return true;
 }
 
 WaitInfo SleepAwaiter::describe() const {
-    return {.what = "sleep", .until = TimePoint(Duration(task_->core().timers.when(timer_)))};
+    return {.what = "sleep", .until = TimePoint(Duration(task().core().timers.when(timer_)))};
 }
 
 }  // namespace coaio::detail

@@ -2,6 +2,7 @@
 #include <coaio/core/detail/task_state.hpp>
 
 #include <coaio/core/detail/context_node.hpp>
+#include <coaio/core/detail/future_awaiter.hpp>
 #include <coaio/core/detail/location.hpp>
 #include <coaio/core/error.hpp>
 
@@ -25,10 +26,8 @@ std::exception_ptr cancelled_error(const CancelLevel& level) {
 
 TaskBase::TaskBase(LoopCore& core, PromiseBase& root, std::source_location spawn_site)
     : FutureBase(core, FutureKind::task),
-      root_(&root),
       leaf_frame_(&root),
       spawn_site_(spawn_site),
-      definition_(root.location),
       created_(core.now),
       since_(core.now),
       id_(core.next_task_id++) {
@@ -56,11 +55,13 @@ void TaskBase::start() {
 void TaskBase::start_eagerly() noexcept {
     enlist();
     // The coroutine that makes the task may be in the midst of ending, with where to go next and an exception set.
+    TaskBase* const outer = thread_state.task;
     const std::coroutine_handle<> next = thread_state.next;
     const bool in_flight = std::exchange(thread_state.in_flight, false);
     ++thread_state.eager_depth;
     step();
     --thread_state.eager_depth;
+    thread_state.task = outer;
     thread_state.next = next;
     thread_state.in_flight = in_flight;
 }
@@ -73,26 +74,19 @@ void TaskBase::enlist() noexcept {
     ++core_->task_count;
 }
 
-void TaskBase::step() noexcept {
-    if (!started_) {
-        if (bottom_.pending) {
-            std::exchange(root_, nullptr)->handle().destroy();
-            end(FutureStatus::cancelled, cancelled_error(bottom_));
-            return;
-        }
-        started_ = true;
-    }
-    TaskBase* const outer = std::exchange(thread_state.task, this);
-    std::coroutine_handle<> next = leaf_frame_->handle();
-    do {
-        // What runs now is the innermost coroutine, also for who looks at the task meanwhile.
-        leaf_frame_ = &std::coroutine_handle<PromiseBase>::from_address(next.address()).promise();
-        thread_state.next = nullptr;
-        next.resume();
-        next = thread_state.next;
-    } while (next);
-    thread_state.task = outer;
-    if (root_->handle().done()) settle();
+PromiseBase* TaskBase::give_up_frames() noexcept {
+    PromiseBase* const innermost = leaf_frame_;
+    const PromiseBase* root = innermost;
+    while (root->parent != nullptr) root = root->parent;
+    definition_ = root->place.definition();
+    has_frames_ = false;
+    leaf_ = nullptr;
+    return innermost;
+}
+
+void TaskBase::end_unstarted() noexcept {
+    give_up_frames()->handle().destroy();
+    end(FutureStatus::cancelled, cancelled_error(bottom_));
 }
 
 void TaskBase::settle() noexcept {
@@ -106,13 +100,13 @@ void TaskBase::settle() noexcept {
         exception = cancelled_error(bottom_);
     } else {
         try {
-            collect();
+            collect(*leaf_frame_);
         } catch (...) {
             status = FutureStatus::failed;
             exception = std::current_exception();
         }
     }
-    std::exchange(root_, nullptr)->handle().destroy();
+    give_up_frames()->handle().destroy();
     end(status, std::move(exception));
 }
 
@@ -124,16 +118,13 @@ void TaskBase::end(FutureStatus status, std::exception_ptr exception) noexcept {
     if (next_ != nullptr) next_->prev_ = prev_;
     if (core_->tasks == this) core_->tasks = next_;
     --core_->task_count;
-    leaf_frame_ = nullptr;
-    leaf_ = nullptr;
     finish(status, std::move(exception));
     release();
 }
 
 void TaskBase::abandon() noexcept {
     core_->report("Task was destroyed but it is pending: " + subject(), nullptr, this);
-    leaf_ = nullptr;
-    if (root_ != nullptr) std::exchange(root_, nullptr)->handle().destroy();
+    destroy_stack(give_up_frames());
     end(FutureStatus::cancelled, std::make_exception_ptr(CancelledError("the loop was closed")));
 }
 
@@ -159,17 +150,51 @@ void TaskBase::strike() noexcept {
     if (leaf_ != nullptr && leaf_->cancel(level_->message.get())) level_->pending = false;
 }
 
+TaskBase* TaskBase::awaited_task() const noexcept {
+    FutureBase* const awaited = leaf_ != nullptr ? leaf_->passes_cancel_to() : nullptr;
+    const bool is_task = awaited != nullptr && awaited->kind() == FutureKind::task && !awaited->done();
+    return is_task ? static_cast<TaskBase*>(awaited) : nullptr;
+}
+
+// A task that awaits another one passes the request on, and that one in turn: they are gone through here, not on the
+// native stack.
 bool TaskBase::cancel(CancelLevel& level, CancelMessage message) noexcept {
     if (done()) {
         retrieved_ = true;
         return false;
     }
-    ++level.requests;
-    if (&level == level_ && leaf_ != nullptr && leaf_->cancel(message)) return true;
+    if (passing_) return false;  // in a ring of gathers: there is nothing that could end it
+    TaskBase* each = this;
+    for (CancelLevel* at = &level;; at = &each->bottom_) {
+        ++at->requests;
+        if (at != each->level_ || each->leaf_ == nullptr) {
+            each->hold_back(*at, message);
+            break;
+        }
+        each->passing_ = true;
+        TaskBase* const next = each->awaited_task();
+        if (next == nullptr) {
+            if (!each->leaf_->cancel(message)) each->hold_back(*at, message);
+            break;
+        }
+        if (next->passing_) {
+            static_cast<FutureWait*>(each->leaf_)->break_ring(message);
+            break;
+        }
+        each = next;
+    }
+    for (each = this; each != nullptr && each->passing_;) {
+        each->passing_ = false;
+        each = each->awaited_task();
+    }
+    return true;
+}
+
+// The request stays pending: it is thrown when the task next suspends or resumes.
+void TaskBase::hold_back(CancelLevel& level, CancelMessage message) noexcept {
     level.pending = true;
     level.deferred = &level != level_;
     if (!struck_ || &level != level_) set_message(level, message);
-    return true;
 }
 
 std::uint32_t TaskBase::uncancel(CancelLevel& level) noexcept {
@@ -182,7 +207,7 @@ std::string TaskBase::name() const { return name_ ? *name_ : "Task-" + std::to_s
 void TaskBase::set_name(std::string name) { name_ = std::make_unique<std::string>(std::move(name)); }
 
 std::string TaskBase::subject() const {
-    return name() + " running " + function_name(definition_) + ", created at " + spawn_site_.file_name() + ":" +
+    return name() + " running " + function_name(definition()) + ", created at " + spawn_site_.file_name() + ":" +
            std::to_string(spawn_site_.line());
 }
 

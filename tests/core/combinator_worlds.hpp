@@ -176,17 +176,21 @@ private:
     }
 };
 
+template <class Impl>
 class WaitWorld final : public FamilyWorld {
 public:
     Coro<> victim() override {
-        const auto all = co_await coaio::wait(family());
+        const auto all = co_await Impl::wait(family());
         expect(all.done.size() == 3 && all.pending.empty(), "wait did not wait for all");
-        const auto first = co_await coaio::wait(family(), coaio::FIRST_COMPLETED);
+        const auto mixed = family();
+        const auto first = co_await Impl::wait(mixed, coaio::FIRST_COMPLETED);
         expect(!first.done.empty() && first.done.size() + first.pending.size() == 3, "wait lost count");
-        const auto failed = co_await coaio::wait(family(), coaio::FIRST_EXCEPTION);
+        const auto rest = co_await Impl::wait(mixed);
+        expect(rest.done.size() == 3, "wait did not wait for those that were left");
+        const auto failed = co_await Impl::wait(family(), coaio::FIRST_EXCEPTION);
         const std::size_t bad = failures(failed.done);
         expect(failed.pending.empty() || bad > 0, "wait did not wait for a failure or for all");
-        const auto timed = co_await coaio::wait(family(), coaio::ALL_COMPLETED, moment());
+        const auto timed = co_await Impl::wait(family(), coaio::ALL_COMPLETED, moment());
         expect(timed.done.size() + timed.pending.size() == 3, "wait lost count");
     }
     Coro<> settle() override {

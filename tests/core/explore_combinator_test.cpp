@@ -35,8 +35,8 @@ TEST_CASE("a staggered race under seeds and every cut: one winner, nobody left b
     prove<tests::RaceWorld<Library>>();
 }
 
-TEST_CASE("wait under seeds and every cut: what is waited for goes on") { prove<tests::WaitWorld>(); }
+TEST_CASE("wait under seeds and every cut: what is waited for goes on") { prove<tests::WaitWorld<Library>>(); }
 
 TEST_CASE("async generators under seeds and every cut: each one that is dropped gets to clean up") {
-    prove<tests::GeneratorWorld>();
+    prove<tests::GeneratorWorld<Library>>();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What crosses threads, under seeds and cuts. The threads keep their own order, so a seed replays the tasks' only.
+#include "core/thread_worlds.hpp"
 #include "core/world.hpp"
 
 #include <coaio/core/executor.hpp>
@@ -126,3 +127,7 @@ TEST_CASE("jobs on threads under seeds and every cut: each runs once or not at a
 }
 
 TEST_CASE("calls from a thread under seeds and every cut: each gets its answer", "[threads]") { prove<CallsWorld>(); }
+
+TEST_CASE("coroutines from a thread under seeds and every cut: what nobody wants is cancelled", "[threads]") {
+    prove<tests::HandOverWorld<tests::Library>>();
+}

@@ -7,12 +7,16 @@
 #include <coaio/core/as_completed.hpp>
 #include <coaio/core/finally.hpp>
 #include <coaio/core/gather.hpp>
+#include <coaio/core/generator.hpp>
 #include <coaio/core/shield.hpp>
 #include <coaio/core/staggered_race.hpp>
 #include <coaio/core/task_group.hpp>
+#include <coaio/core/threadsafe.hpp>
 #include <coaio/core/timeout.hpp>
+#include <coaio/core/wait.hpp>
 
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -23,6 +27,8 @@ struct Library {
     using TaskGroup = coaio::TaskGroup;
     template <class H>
     using AsCompleted = coaio::AsCompleted<H>;
+    template <class T>
+    using AsyncGenerator = coaio::AsyncGenerator<T>;
 
     template <class... A>
     static auto gather(A&&... a) {
@@ -47,6 +53,19 @@ struct Library {
     template <class... A>
     static auto as_completed(A&&... a) {
         return coaio::as_completed(std::forward<A>(a)...);
+    }
+    template <class R>
+    static auto wait(R&& tasks, coaio::ReturnWhen when = coaio::ALL_COMPLETED,
+                     std::optional<coaio::Duration> timeout = std::nullopt) {
+        return coaio::wait(std::forward<R>(tasks), when, timeout);
+    }
+    template <class T>
+    static auto run_coroutine_threadsafe(coaio::Coro<T> coro, coaio::Loop& loop) {
+        return coaio::run_coroutine_threadsafe(std::move(coro), loop);
+    }
+    template <class F>
+    static auto wrap_future(const F& future) {
+        return coaio::wrap_future(future);
     }
     template <class... A>
     static auto finally(A&&... a) {

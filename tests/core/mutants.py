@@ -26,6 +26,9 @@ TASK_GROUP = [f"{INCLUDE}/task_group.hpp", "src/task_group.cpp"]
 AS_COMPLETED = [f"{INCLUDE}/as_completed.hpp", "src/wait.cpp"]
 FINALLY = [f"{INCLUDE}/finally.hpp"]
 RACE = [f"{INCLUDE}/staggered_race.hpp"]
+WAIT = [f"{INCLUDE}/wait.hpp", f"{INCLUDE}/as_completed.hpp", "src/wait.cpp"]
+GENERATOR = [f"{INCLUDE}/generator.hpp"]
+THREADSAFE = [f"{INCLUDE}/threadsafe.hpp", "src/threadsafe.cpp"]
 
 # Functions of coaio::detail that a copy brings along and that a call would find twice, through its arguments.
 OWN = re.compile(r"\b(child_value|child_outcome|gather_element|cancel_and_wait)\b")
@@ -43,7 +46,7 @@ MUTANTS = {
                                "    state_ = State::broken;\n    changed_.notify();"),
     "queue_drops_item": (QUEUE, "&& !queue_->getters_.empty()) queue_->wake_getter();\n",
                          "&& !queue_->getters_.empty()) return;\n"),
-    "queue_drops_place": (QUEUE, "    --queue_->reserved_;\n    pass_place_on();\n", "    --queue_->reserved_;\n"),
+    "queue_drops_place": (QUEUE, "    --queue_->reserved_;\n    queue_->pass_place_on();\n", "    --queue_->reserved_;\n"),
     "queue_wakes_one_at_shutdown": (QUEUE, "    while (!getters_.empty()) wake_getter();",
                                     "    if (!getters_.empty()) wake_getter();"),
     "queue_wakes_one_joiner": (QUEUE, "if (--unfinished_ == 0) joiners_.wake_all();",
@@ -62,6 +65,9 @@ MUTANTS = {
     "as_completed_drops_wakeup": (AS_COMPLETED, "!state.finished.empty()) state.wake_one();", "!state.finished.empty()) {}"),
     "finally_is_cut": (FINALLY, "co_await masked(std::move(cleanup), options);",
                        "static_cast<void>(options);\n    co_await start_body(cleanup, scope);"),
+    "wait_awaits_the_done": (WAIT, "pending += each->done() ? 0 : 1;", "++pending;"),
+    "generator_is_left_open": (GENERATOR, "detail::GeneratorClosing(generator());", "detail::GeneratorClosing(nullptr);"),
+    "crossing_runs_on": (THREADSAFE, "if (crossing_ != nullptr) static_cast<void>(crossing_->cancel(crossing_));", ""),
     "race_has_two_winners": (RACE, "if (race.result.winner) {", "if (race.result.winner == index) {"),
 }
 
@@ -80,6 +86,8 @@ def mutate(core, name, sources, old, new):
         body = re.sub(r"^template <>\ninline constexpr bool enable_scope<(\w+)> = true;",
                       rf"}}\ntemplate <>\ninline constexpr bool coaio::enable_scope<coaio::{name}::\1> = true;\n"
                       rf"namespace coaio::{name} {{", body, flags=re.M)
+        body = re.sub(r"std::coroutine_traits<coaio::(\w+)<T>, Args...> : coaio::detail::",
+                      rf"std::coroutine_traits<coaio::{name}::\1<T>, Args...> : coaio::{name}::detail::", body)
         bodies.append(f"// {source}\n" + OWN.sub(rf"\1_of_{name}", body))
     # The library's own headers have been warned about where they belong.
     return ("#pragma once\n#pragma GCC system_header\n\n" + "\n".join(sorted(set(includes))) +

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 // A test of the tests: bugs planted in copies of the library's own code (mutants.py) are found.
 #include "mutants/as_completed_drops_wakeup.hpp"
+#include "mutants/crossing_runs_on.hpp"
 #include "mutants/finally_is_cut.hpp"
 #include "mutants/gather_misses_last_failure.hpp"
+#include "mutants/generator_is_left_open.hpp"
 #include "mutants/group_leaves_early.hpp"
 #include "mutants/race_has_two_winners.hpp"
 #include "mutants/shield_forwards_cancel.hpp"
 #include "mutants/timeout_swallows_cancel.hpp"
+#include "mutants/wait_awaits_the_done.hpp"
 #include "mutants/wait_for_drops_result.hpp"
 
 #include "core/combinator_worlds.hpp"
 #include "core/planted_support.hpp"
 #include "core/scope_worlds.hpp"
+#include "core/thread_worlds.hpp"
 
 #include "support/catch.hpp"
 
@@ -73,6 +77,31 @@ struct CutFinally : tests::Library {
     }
 };
 
+struct EndlessWait : tests::Library {
+    template <class R>
+    static auto wait(R&& tasks, coaio::ReturnWhen when = coaio::ALL_COMPLETED,
+                     std::optional<coaio::Duration> timeout = std::nullopt) {
+        namespace mutant = coaio::wait_awaits_the_done;
+        return mutant::wait(std::forward<R>(tasks), static_cast<mutant::ReturnWhen>(when), timeout);
+    }
+};
+
+struct OpenGenerator : tests::Library {
+    template <class T>
+    using AsyncGenerator = coaio::generator_is_left_open::AsyncGenerator<T>;
+};
+
+struct StubbornCrossing : tests::Library {
+    template <class T>
+    static auto run_coroutine_threadsafe(coaio::Coro<T> coro, coaio::Loop& loop) {
+        return coaio::crossing_runs_on::run_coroutine_threadsafe(std::move(coro), loop);
+    }
+    template <class F>
+    static auto wrap_future(const F& future) {
+        return coaio::crossing_runs_on::wrap_future(future);
+    }
+};
+
 struct RaceOfTwo : tests::Library {
     template <class... A>
     static auto staggered_race(A&&... a) {
@@ -115,4 +144,16 @@ TEST_CASE("planted: a finally whose clean-up can be cancelled is found") {
 
 TEST_CASE("planted: a race that one entrant wins after another is found") {
     require_found<tests::RaceWorld<RaceOfTwo>>();
+}
+
+TEST_CASE("planted: a wait for tasks of which one is done that never ends is found") {
+    require_found<tests::WaitWorld<EndlessWait>>();
+}
+
+TEST_CASE("planted: an aclose that does not wait for the clean-up is found") {
+    require_found<tests::GeneratorWorld<OpenGenerator>>();
+}
+
+TEST_CASE("planted: a call from another thread that nobody wants and that runs on is found", "[threads]") {
+    require_found<tests::HandOverWorld<StubbornCrossing>>();
 }

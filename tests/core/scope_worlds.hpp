@@ -140,6 +140,7 @@ private:
 };
 
 /// Readers that stop in the midst of a stream, and drop it: each stream gets to clean up.
+template <class Impl>
 class GeneratorWorld final : public World {
 public:
     Coro<> victim() override {
@@ -154,8 +155,10 @@ public:
     }
 
 private:
-    coaio::AsyncGenerator<int> numbers([[maybe_unused]] Crowd::Member member) {
+    typename Impl::template AsyncGenerator<int> numbers([[maybe_unused]] Crowd::Member member,
+                                                        std::shared_ptr<bool> under_way) {
         ++begun_;
+        *under_way = true;
         bool closing = false;
         try {
             for (int i = 0; i < 4; ++i) {
@@ -166,13 +169,16 @@ private:
             closing = true;
         } catch (const coaio::CancelledError&) {
             ++ended_;
+            *under_way = false;
             throw;
         }
         if (closing) co_await linger();
         ++ended_;
+        *under_way = false;
     }
     Coro<> read(bool close) {
-        auto stream = numbers(Crowd::Member(open_));
+        const auto under_way = std::make_shared<bool>(false);
+        auto stream = numbers(Crowd::Member(open_), under_way);
         const std::size_t most = draw(6);
         int expected = 0;
         for (std::size_t i = 0; i < most; ++i) {
@@ -184,6 +190,7 @@ private:
         if (!close) co_return;
         auto hold = [&stream](coaio::Scope&) -> Coro<> { co_await stream.aclose(); };
         co_await coaio::masked(hold);
+        expect(!*under_way, "a stream was closed and had not cleaned up");
     }
 
     Crowd open_;

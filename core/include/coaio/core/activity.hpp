@@ -76,7 +76,8 @@ public:
     Activity(const Activity&) = delete;
     Activity& operator=(const Activity&) = delete;
 
-    /// Called by a dump, on the loop's thread, between two steps. With a `future`: who waits for that one waits for this.
+    /// Called by a dump, on the loop's thread, also in the midst of a step, be it this task's own. With a `future`: who
+    /// waits for that one waits for this.
     [[nodiscard]] virtual WaitInfo describe() const = 0;
     /// The tasks that stand below it in the tree. One that has any is an inner node.
     virtual void visit_children(void (*visit)(void* closure, const detail::FutureBase& child), void* closure) const;

@@ -97,7 +97,7 @@ public:
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
         condition_->waiters_.push_back(*this);
         hang(self, location);
     }

@@ -53,7 +53,16 @@ struct DumpOptions {
 ///     {"kind": "task", "id": 1, "name": "Task-1", "elsewhere": true}         it stands whole in another place
 ///
 /// `since`: how long it has waited; `until`: how long it will, if that is known; below zero when it is late. `detail`
-/// says in numbers and names what `what` says in words: `descriptor`, `peer`, `holder`, `waiting`, `size`, `sql`.
+/// says in numbers and names what `what` says in words:
+///
+///     descriptor, local, peer, server_name                 a descriptor, the addresses of its ends, TLS
+///     holder, holder_name, holder_age                      of a lock: the id of the task that has it, and since when
+///     free, waiting                                        a semaphore's units; how many wait for the same thing
+///     size, maxsize, unfinished                            a queue's items
+///     come, parties                                        a barrier
+///     pending, total, tasks, failed                        groups
+///     in_use, limit, origin, max_size                      pools of connections
+///     sql, session                                         a statement, and the process of the server that runs it
 [[nodiscard]] std::string dump_tasks(DumpOptions options = {});
 
 /// Asks for every loop of the process.

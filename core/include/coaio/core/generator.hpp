@@ -93,7 +93,7 @@ struct GeneratorPromise : GeneratorBase {
     [[nodiscard]] AsyncGenerator<T>
     get_return_object(std::source_location where = std::source_location::current()) noexcept {
         static_assert(alignof(GeneratorPromise) <= 2 * alignof(void*), "yielded values may not be over-aligned");
-        location = where;
+        place = detail::Place(where);
         return AsyncGenerator<T>(*this);
     }
     void return_void() const noexcept {}
@@ -143,7 +143,7 @@ public:
         return false;
     }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
         begin(self, location);
     }
     std::optional<T> await_resume() {

@@ -112,7 +112,7 @@ public:
 
     [[nodiscard]] bool await_ready() const noexcept { return lock_->try_acquire(); }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
         enlist();
         hang(self, location);
     }

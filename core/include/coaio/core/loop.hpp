@@ -49,8 +49,9 @@ struct LoopStats {
 /// The event loop: runs callbacks and tasks in turns, fires timers, and watches descriptors, signals and threads.
 ///
 /// A turn moves what is due to the ready queue and runs what the queue held at its start; what is made ready meanwhile
-/// waits for the next turn. The kernel is asked when nothing is ready, and every 64 steps at the latest. One loop per thread; a loop, its tasks and their handles belong to that
-/// thread, and only what is named `threadsafe` may be used from another.
+/// waits for the next turn. The kernel is asked when nothing is ready, and otherwise every 20 us, which are looked at
+/// after 64 steps at the latest. One loop per thread; a loop, its tasks and their handles belong to that thread, and only
+/// what is named `threadsafe` may be used from another.
 ///
 /// Errors: `RuntimeError` when used while closed, or run while another loop runs in the thread.
 /// Lifetime: closed before it is destroyed, or by its destructor; `run()` does it all.

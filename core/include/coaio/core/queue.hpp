@@ -9,6 +9,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -128,49 +129,58 @@ using LifoQueue = Queue<T, detail::LifoStore<T>>;
 
 namespace detail {
 
-template <class T, class Store>
-class GetAwaiter final : public GetWait {
-public:
-    explicit GetAwaiter(Queue<T, Store>& queue) noexcept : GetWait(queue), items_(&queue) {}
+// Most calls need not wait, so what it takes to wait is made only when it comes to that.
 
+template <class T, class Store>
+class GetAwaiter {
+public:
+    explicit GetAwaiter(Queue<T, Store>& queue) noexcept : queue_(&queue) {}
+
+    [[nodiscard]] bool await_ready() const { return queue_->has_item(); }
+    template <class P>
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
+        wait_.emplace(static_cast<QueueBase&>(*queue_)).enlist(self, location);
+    }
     T await_resume() {
-        settle();
-        return items_->extract();
+        if (wait_) wait_->take_over();
+        return queue_->extract();
     }
 
 private:
-    Queue<T, Store>* items_;
+    Queue<T, Store>* queue_;
+    std::optional<GetWait> wait_;
 };
 
 template <class T, class Store>
-class PutAwaiter final : public PutWait {
+class PutAwaiter {
 public:
-    PutAwaiter(Queue<T, Store>& queue, T&& item) : PutWait(queue), items_(&queue), item_(std::move(item)) {}
+    PutAwaiter(Queue<T, Store>& queue, T&& item) : queue_(&queue), item_(std::move(item)) {}
 
     [[nodiscard]] bool await_ready() {
-        require_open();
-        if (is_full()) return false;
-        items_->insert(std::move(item_));
+        queue_->require_open();
+        if (queue_->is_full()) return false;
+        queue_->insert(std::move(item_));
         return true;
     }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
-        enlist(self, location);
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
+        wait_.emplace(static_cast<QueueBase&>(*queue_)).enlist(self, location);
     }
     void await_resume() {
-        if (!suspended()) return;
-        take_over();
+        if (!wait_) return;
+        wait_->take_over();
         try {
-            items_->insert(std::move(item_));
+            queue_->insert(std::move(item_));
         } catch (...) {
-            pass_place_on();
+            queue_->pass_place_on();
             throw;
         }
     }
 
 private:
-    Queue<T, Store>* items_;
+    Queue<T, Store>* queue_;
     T item_;
+    std::optional<PutWait> wait_;
 };
 
 /// The awaitable of `put`: owns its item.

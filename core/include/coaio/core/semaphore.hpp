@@ -126,7 +126,7 @@ public:
         return true;
     }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
         semaphore_->binding_.require("semaphore");
         semaphore_->waiting_.push_back(*this);
         hang(self, location);

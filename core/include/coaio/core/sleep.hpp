@@ -12,34 +12,40 @@ namespace coaio {
 
 namespace detail {
 
-class SleepAwaiter final : public Leaf {
+/// Made by `co_await`, which suspends at once: so the timer can run from here, and the delay need not be kept.
+class SleepAwaiter final : public Suspension {
 public:
-    explicit SleepAwaiter(Duration delay) noexcept : delay_(delay), timer_(Entry(thread_state.task)) {}
+    explicit SleepAwaiter(Duration delay) : timer_(Entry(thread_state.task)) {
+        if (delay > Duration::zero()) arm(delay);
+    }
     ~SleepAwaiter() {
-        if (timer_.armed()) task_->core().disarm(timer_);
+        if (timer_.armed()) [[unlikely]]
+            task().core().disarm(timer_);
     }
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
-        if (delay_ <= Duration::zero()) {
-            self.promise().location = location;
-            task_ = thread_state.task;
-            task_->yield(self.promise());
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) noexcept {
+        self.promise().place.hang_at(location);
+        if (timer_.armed()) {
+            hang();
         } else {
-            arm();
-            hang(self, location);
+            task().yield();
         }
     }
-    void await_resume() const { throw_if_cancelled(); }
+    void await_resume() const {
+        if (task().cancel_due()) [[unlikely]]
+            task().throw_cancelled();
+    }
 
     bool cancel(CancelMessage message) noexcept override;
     [[nodiscard]] WaitInfo describe() const override;
 
 private:
-    void arm();
+    [[nodiscard]] TaskBase& task() const noexcept { return *timer_.target().task(); }
+    void arm(Duration delay);
+    void hang() noexcept;
 
-    Duration delay_;
     Timer timer_;
 };
 
@@ -50,7 +56,7 @@ class [[nodiscard("co_await it")]] Sleep {
 public:
     using coaio_awaitable = void;
     explicit Sleep(Duration delay) noexcept : delay_(delay) {}
-    [[nodiscard]] detail::SleepAwaiter operator co_await() const noexcept { return detail::SleepAwaiter(delay_); }
+    [[nodiscard]] detail::SleepAwaiter operator co_await() const { return detail::SleepAwaiter(delay_); }
 
 private:
     Duration delay_;

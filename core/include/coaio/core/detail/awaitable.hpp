@@ -59,10 +59,10 @@ protected:
     ~Leaf() = default;
 
     template <class P>
-    void hang(std::coroutine_handle<P> self, const std::source_location& location) noexcept {
-        self.promise().location = location;
+    void hang(std::coroutine_handle<P> self, Here location) noexcept {
+        self.promise().place.hang_at(location);
         task_ = thread_state.task;
-        task_->suspend(*this, self.promise());
+        task_->suspend(*this);
     }
     [[nodiscard]] bool suspended() const noexcept { return task_ != nullptr; }
     /// After a resume: throws the CancelledError that is due.
@@ -79,7 +79,7 @@ template <class T>
 struct Promise : ValuePromise<T>, AwaitTransform {
     [[nodiscard]] Coro<T> get_return_object(std::source_location where = std::source_location::current()) noexcept {
         static_assert(alignof(Promise) <= 2 * alignof(void*), "coroutine results may not be over-aligned");
-        this->location = where;
+        this->place = Place(where);
         return Coro<T>(*this);
     }
 
@@ -97,9 +97,8 @@ public:
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self,
-                       std::source_location location = std::source_location::current()) const noexcept {
-        self.promise().location = location;
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) const noexcept {
+        self.promise().place.hang_at(location);
         child_->parent = &self.promise();
         thread_state.next = child_->handle();
     }

@@ -82,12 +82,12 @@ public:
     [[nodiscard]] bool await_ready() { return operand_.awaiter.await_ready(); }
 
     template <class P>
-    bool await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
-        self.promise().location = location;
+    bool await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
+        self.promise().place.hang_at(location);
         task_ = thread_state.task;
         waker_.emplace(*task_);
         using Result = decltype(operand_.awaiter.await_suspend(waker_->handle()));
-        task_->suspend(*this, self.promise());
+        task_->suspend(*this);
         bool stays = true;
         try {
             if constexpr (std::is_void_v<Result>) {

@@ -58,6 +58,18 @@ inline void deallocate_frame(void* block, std::size_t size) noexcept {
         hand_in_frames();
 }
 
+/// While it lives, what this thread gives back keeps its memory, past the first 16 bytes as it is.
+class FrameHold {
+public:
+    FrameHold() noexcept;
+    FrameHold(const FrameHold&) = delete;
+    FrameHold& operator=(const FrameHold&) = delete;
+    ~FrameHold();
+
+private:
+    bool outermost_;
+};
+
 /// Bytes that this thread took from the system for its pool.
 [[nodiscard]] std::size_t frame_pool_bytes() noexcept;
 

@@ -17,7 +17,7 @@ public:
     [[nodiscard]] bool await_ready() const noexcept { return future_->done(); }
 
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
         require_awaitable();
         node_.target = Entry(thread_state.task);
         future_->add_waiter(node_);
@@ -25,6 +25,9 @@ public:
     }
 
     bool cancel(CancelMessage message) noexcept override { return future_->cancel(message); }
+    [[nodiscard]] FutureBase* passes_cancel_to() const noexcept final { return future_.get(); }
+    /// Ends the wait itself: the future waits, in the end, for this very task.
+    void break_ring(CancelMessage message) noexcept;
     [[nodiscard]] WaitInfo describe() const override;
 
 protected:

@@ -5,7 +5,6 @@
 #include <coaio/core/outcome.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <ranges>
 #include <source_location>
 #include <tuple>
@@ -20,33 +19,35 @@ class GatherBase : public FutureBase {
 public:
     explicit GatherBase(LoopCore& core) noexcept : FutureBase(core, FutureKind::gather) {}
 
-    /// Takes the children over and waits for them. Every child that is not done yet holds a reference to the gather.
-    void start(std::vector<Ref<FutureBase>> children);
+    void reserve(std::size_t count) { children_.reserve(count); }
+    void add(Ref<FutureBase> child) { children_.emplace_back(*this, std::move(child)); }
+    /// Waits for what was added. Every child that is not done yet holds a reference to the gather.
+    void start();
 
     bool cancel(CancelMessage message) noexcept override;
     void visit_children(void (*visit)(void*, const FutureBase&), void* closure) const override;
 
 protected:
     [[nodiscard]] FutureBase& child(std::size_t i) const noexcept { return *children_[i].future; }
-    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+    [[nodiscard]] std::size_t size() const noexcept { return children_.size(); }
     /// Makes the value of the children's: all are done.
     virtual void assemble() = 0;
     [[nodiscard]] virtual bool wants_exceptions() const noexcept = 0;
 
 private:
     struct Child final : Runnable {
+        Child(GatherBase& of, Ref<FutureBase> each) noexcept : gather(&of), future(std::move(each)) {}
         void run() noexcept override;
         void discard() noexcept override;
 
-        GatherBase* gather = nullptr;
+        GatherBase* gather;
         Ref<FutureBase> future;
         DoneNode node;
     };
     void child_done(FutureBase& child) noexcept;
     void complete() noexcept;
 
-    std::unique_ptr<Child[]> children_;
-    std::size_t count_ = 0;
+    std::vector<Child> children_;  // stays where it is once it is waited for
     std::size_t left_ = 0;
     bool cancel_requested_ = false;
 };
@@ -129,7 +130,7 @@ private:
 template <class A>
 [[nodiscard]] auto start_child(A&& awaitable) {
     if constexpr (IsCoro<A>::value) {
-        const std::source_location where = awaitable.peek().location;
+        const std::source_location where = awaitable.peek().place.definition();
         return ensure_future(std::forward<A>(awaitable), where);
     } else {
         return ensure_future(std::forward<A>(awaitable));
@@ -138,12 +139,12 @@ template <class A>
 
 template <class State, class... A>
 [[nodiscard]] Future<typename State::Value> make_gather(A&&... awaitables) {
-    const Ref<FutureBase> state(new State(require_core()));
-    std::vector<Ref<FutureBase>> children;
-    children.reserve(sizeof...(A));
+    auto* const gather = new State(require_core());
+    const Ref<FutureBase> state(gather);
+    gather->reserve(sizeof...(A));
     // Through the comma, which runs left to right; the order of a call's arguments is the compiler's.
-    (children.push_back(start_child(std::forward<A>(awaitables)).state()), ...);
-    static_cast<State&>(*state).start(std::move(children));
+    (gather->add(start_child(std::forward<A>(awaitables)).state()), ...);
+    gather->start();
     return Future<typename State::Value>(state);
 }
 
@@ -154,17 +155,17 @@ template <bool Exceptions, class R>
     // A named vector of tasks keeps its tasks' values; one that is given up, or a range of temporaries, does not.
     constexpr bool move = !(std::is_lvalue_reference_v<R> && std::is_lvalue_reference_v<Element>);
     using State = GatherVector<Exceptions, Awaited<A>, move>;
-    const Ref<FutureBase> state(new State(require_core()));
-    std::vector<Ref<FutureBase>> children;
-    if constexpr (std::ranges::sized_range<R>) children.reserve(std::ranges::size(awaitables));
+    auto* const gather = new State(require_core());
+    const Ref<FutureBase> state(gather);
+    if constexpr (std::ranges::sized_range<R>) gather->reserve(std::ranges::size(awaitables));
     for (auto&& each : awaitables) {
         if constexpr (move || IsCoro<A>::value) {
-            children.push_back(ensure_future(std::move(each), where).state());
+            gather->add(ensure_future(std::move(each), where).state());
         } else {
-            children.push_back(ensure_future(each, where).state());
+            gather->add(ensure_future(each, where).state());
         }
     }
-    static_cast<State&>(*state).start(std::move(children));
+    gather->start();
     return Future<typename State::Value>(state);
 }
 

@@ -42,7 +42,7 @@ struct GeneratorBase : PromiseBase, AwaitTransform {
         running,    // somebody awaits its next step
     };
 
-    ~GeneratorBase() { unlink(); }
+    ~GeneratorBase() { detach(); }
 
     void unlink() noexcept {
         if (link == nullptr) return;
@@ -50,7 +50,9 @@ struct GeneratorBase : PromiseBase, AwaitTransform {
         if (next != nullptr) next->link = link;
         link = nullptr;
     }
-    /// Drops the coroutine where it is; its owner is told.
+    /// Nobody knows it any more: neither its owner nor its loop.
+    void detach() noexcept;
+    /// Drops the coroutine where it is.
     void destroy() noexcept;
     /// Nobody can ask it for more: the running loop closes it in a new task, without one it just goes.
     void abandon() noexcept;
@@ -59,9 +61,8 @@ struct GeneratorBase : PromiseBase, AwaitTransform {
     struct YieldAwaiter {
         GeneratorBase* generator;
         [[nodiscard]] bool await_ready() const noexcept { return false; }
-        void await_suspend(std::coroutine_handle<>,
-                           std::source_location location = std::source_location::current()) const noexcept {
-            generator->location = location;
+        void await_suspend(std::coroutine_handle<>, Here location = std::source_location::current()) const noexcept {
+            generator->place.hang_at(location);
             thread_state.next = generator->parent->handle();
         }
         void await_resume() const {
@@ -95,8 +96,8 @@ protected:
     }
     void require_idle(const char* what) const;
     template <class P>
-    void begin(std::coroutine_handle<P> self, const std::source_location& location) {
-        self.promise().location = location;
+    void begin(std::coroutine_handle<P> self, Here location) {
+        self.promise().place.hang_at(location);
         generator_->parent = &self.promise();
         enter();
         stepping_ = true;
@@ -121,7 +122,7 @@ public:
 
     [[nodiscard]] bool await_ready();
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
         begin(self, location);
         generator_->stopping = true;
     }

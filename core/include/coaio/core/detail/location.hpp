@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/place.hpp>
+
 #include <source_location>
 #include <string>
 
@@ -12,5 +14,6 @@ namespace coaio::detail {
 
 /// `Worker::run at src/worker.cpp:12`.
 [[nodiscard]] std::string describe_location(const std::source_location& location);
+[[nodiscard]] std::string describe_place(const Place& place);
 
 }  // namespace coaio::detail

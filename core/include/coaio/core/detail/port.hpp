@@ -137,7 +137,7 @@ public:
         return try_once();
     }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
         side_->link(*this);
         hang(self, location);
     }

@@ -3,12 +3,12 @@
 
 #include <coaio/core/detail/closure.hpp>
 #include <coaio/core/detail/frame_pool.hpp>
+#include <coaio/core/detail/place.hpp>
 #include <coaio/core/detail/slot.hpp>
 #include <coaio/core/detail/thread_state.hpp>
 
 #include <coroutine>
 #include <cstddef>
-#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -25,8 +25,7 @@ namespace coaio::detail {
 struct PromiseBase {
     /// The coroutine that awaits this one; null for a task's root; itself before it was ever started.
     PromiseBase* parent = this;
-    /// The `co_await` at which it hangs. Before the first one: its own name and definition.
-    std::source_location location;
+    Place place;
 
     PromiseBase() noexcept = default;
     PromiseBase(const PromiseBase&) = delete;
@@ -71,18 +70,17 @@ template <class T>
 struct ValuePromise : PromiseBase {
     ValuePromise() noexcept = default;
     ~ValuePromise() {
-        if (has_value) slot.destroy();
+        if (place.has_ended()) slot.destroy();
     }
 
     template <class U = T>
         requires std::is_constructible_v<T, U&&>
     void return_value(U&& value) {
         slot.emplace(std::forward<U>(value));
-        has_value = true;
+        place.reach_end();
     }
 
     Slot<T> slot;
-    bool has_value = false;
 };
 
 template <class T>
@@ -100,14 +98,19 @@ struct ValuePromise<void> : PromiseBase {
 /// Throws the `RuntimeError` of a coroutine that cannot be run (again): null, moved from or given away.
 [[noreturn]] void throw_not_fresh(const PromiseBase* promise);
 
-/// Reports a coroutine that was never awaited, in debug mode.
-void report_never_awaited(const PromiseBase& promise) noexcept;
+/// Drops a coroutine that was never awaited, and reports it in debug mode; nothing where `destroy_stack` was before.
+void destroy_unstarted(PromiseBase& promise) noexcept;
 
 /// Drops a coroutine that is not running.
 inline void destroy_coroutine(PromiseBase& promise) noexcept {
-    if (!promise.started()) [[unlikely]]
-        report_never_awaited(promise);
-    promise.handle().destroy();
+    if (promise.started()) [[likely]] {
+        promise.handle().destroy();
+    } else {
+        destroy_unstarted(promise);
+    }
 }
+
+/// Drops a stack of coroutines that await each other, the innermost first, however many they are.
+void destroy_stack(PromiseBase* innermost) noexcept;
 
 }  // namespace coaio::detail

@@ -35,6 +35,12 @@ protected:
             throw_shut_down();
     }
 
+    /// Throws when there is none and never will be.
+    [[nodiscard]] bool has_item() const {
+        if (size_ != 0) return true;
+        require_open();
+        return false;
+    }
     /// An item was put in: a getter can have it.
     void added() noexcept {
         ++size_;
@@ -71,39 +77,30 @@ protected:
 
 /// A task that waits for an item. Woken, it is a runnable at first: somebody else may take the item before its turn
 /// comes, and then it goes on waiting without its coroutine ever being resumed.
-class GetWait : public Waiter, public Runnable {
+class GetWait final : public Waiter, public Runnable {
 public:
     explicit GetWait(QueueBase& queue) noexcept : queue_(&queue) {}
-
-    [[nodiscard]] bool await_ready() const {
-        if (queue_->size_ != 0) return true;
-        queue_->require_open();
-        return false;
-    }
-    template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
-        queue_->binding_.require("queue");
-        queue_->getters_.push_back(*this);
-        hang(self, location);
-    }
-
-    void run() noexcept final;
-    [[nodiscard]] WaitInfo describe() const final;
-
-protected:
     ~GetWait() {
         if (suspended() && (linked() || queued_)) [[unlikely]]
             forsake();
     }
-    void settle() {
-        if (suspended()) take_over();
+
+    template <class P>
+    void enlist(std::coroutine_handle<P> self, Here location) {
+        queue_->binding_.require("queue");
+        queue_->getters_.push_back(*this);
+        hang(self, location);
     }
+    /// After the resume: there is an item, or it throws.
+    void take_over();
+
+    void run() noexcept override;
+    [[nodiscard]] WaitInfo describe() const override;
 
 private:
     friend QueueBase;
 
     void forsake() noexcept;
-    void take_over();
 
     bool queued_ = false;  // at position_ of the ready queue
     ReadyQueue::Position position_ = 0;
@@ -111,27 +108,24 @@ private:
 };
 
 /// A task that waits for a place. Woken, the place is its own.
-class PutWait : public Waiter {
+class PutWait final : public Waiter {
 public:
     explicit PutWait(QueueBase& queue) noexcept : queue_(&queue) {}
-
-    [[nodiscard]] WaitInfo describe() const final;
-
-protected:
     ~PutWait() {
         if (linked()) [[unlikely]]
             forsake();
     }
+
     template <class P>
-    void enlist(std::coroutine_handle<P> self, const std::source_location& location) {
+    void enlist(std::coroutine_handle<P> self, Here location) {
         queue_->binding_.require("queue");
         queue_->putters_.push_back(*this);
         hang(self, location);
     }
+    /// After the resume: the place is there, or it throws.
     void take_over();
-    void pass_place_on() noexcept { queue_->pass_place_on(); }
-    void require_open() const { queue_->require_open(); }
-    [[nodiscard]] bool is_full() const noexcept { return queue_->is_full(); }
+
+    [[nodiscard]] WaitInfo describe() const override;
 
 private:
     void forsake() noexcept;
@@ -145,7 +139,7 @@ public:
 
     [[nodiscard]] bool await_ready() const noexcept { return queue_->unfinished_ == 0; }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> self, std::source_location location = std::source_location::current()) {
+    void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) {
         queue_->binding_.require("queue");
         queue_->joiners_.push_back(*this);
         hang(self, location);

@@ -53,23 +53,24 @@ public:
     Position push(Entry entry) {
         if (tail_ - head_ == capacity_) [[unlikely]]
             grow();
-        slots_[tail_ & (capacity_ - 1)] = entry;
+        slots_[tail_ & mask_] = entry;
         return tail_++;
     }
-    [[nodiscard]] Entry pop() noexcept { return slots_[head_++ & (capacity_ - 1)]; }
+    [[nodiscard]] Entry pop() noexcept { return slots_[head_++ & mask_]; }
     /// Empties the slot; popping it gives an empty entry.
-    void erase(Position position) noexcept { slots_[position & (capacity_ - 1)] = Entry(); }
+    void erase(Position position) noexcept { slots_[position & mask_] = Entry(); }
 
     [[nodiscard]] Position size() const noexcept { return tail_ - head_; }
     [[nodiscard]] bool empty() const noexcept { return tail_ == head_; }
     /// The i-th entry from the front.
-    [[nodiscard]] Entry& at(Position i) noexcept { return slots_[(head_ + i) & (capacity_ - 1)]; }
+    [[nodiscard]] Entry& at(Position i) noexcept { return slots_[(head_ + i) & mask_]; }
 
 private:
     void grow();
 
     std::unique_ptr<Entry[]> slots_;
     Position capacity_ = 0;
+    Position mask_ = 0;  // capacity_ - 1, a power of two less one
     Position head_ = 0;
     Position tail_ = 0;
 };

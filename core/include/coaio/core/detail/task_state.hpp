@@ -50,12 +50,28 @@ public:
     /// Enters the loop's list and takes the first step now, inside whatever runs.
     void start_eagerly() noexcept;
     /// Runs the coroutine until it suspends or ends. Called by the loop only.
-    void step() noexcept;
+    void step() noexcept {
+        if (!started_) {
+            if (bottom_.pending) [[unlikely]]
+                return end_unstarted();
+            started_ = true;
+        }
+        thread_state.task = this;
+        std::coroutine_handle<> next = leaf_frame_->handle();
+        do {
+            // What runs now is the innermost coroutine, also for who looks at the task meanwhile.
+            leaf_frame_ = &std::coroutine_handle<PromiseBase>::from_address(next.address()).promise();
+            thread_state.next = nullptr;
+            next.resume();
+            next = thread_state.next;
+        } while (next);
+        thread_state.task = nullptr;
+        if (leaf_frame_->handle().done()) settle();
+    }
 
-    /// The task hangs at `leaf` in the coroutine of `promise`. Pending cancellation strikes at once.
-    void suspend(Suspension& leaf, PromiseBase& promise) noexcept {
+    /// The task hangs at `leaf`, in the coroutine that runs. Pending cancellation strikes at once.
+    void suspend(Suspension& leaf) noexcept {
         leaf_ = &leaf;
-        leaf_frame_ = &promise;
         since_ = core_->now;
         if (level_->pending) [[unlikely]]
             strike();
@@ -63,8 +79,7 @@ public:
     /// It did not suspend after all.
     void unhang() noexcept { leaf_ = nullptr; }
     /// Gives the others a turn: suspended and ready at once, with nothing to wait for.
-    void yield(PromiseBase& promise) noexcept {
-        leaf_frame_ = &promise;
+    void yield() noexcept {
         since_ = core_->now;
         core_->ready.push(Entry(this));
     }
@@ -116,12 +131,20 @@ public:
     [[nodiscard]] std::int64_t created() const noexcept { return created_; }
     [[nodiscard]] std::int64_t since() const noexcept { return since_; }
     [[nodiscard]] const Suspension* leaf() const noexcept { return leaf_; }
-    [[nodiscard]] const PromiseBase* leaf_frame() const noexcept { return leaf_frame_; }
-    [[nodiscard]] const PromiseBase* root() const noexcept { return root_; }
+    /// The innermost coroutine; null once they are gone.
+    [[nodiscard]] const PromiseBase* leaf_frame() const noexcept { return has_frames_ ? leaf_frame_ : nullptr; }
+    /// The outermost one; null as above.
+    [[nodiscard]] const PromiseBase* root() const noexcept {
+        const PromiseBase* root = leaf_frame();
+        while (root != nullptr && root->parent != nullptr) root = root->parent;
+        return root;
+    }
     [[nodiscard]] TaskBase* next_task() const noexcept { return next_; }
     [[nodiscard]] bool started() const noexcept { return started_; }
-    /// The coroutine's own name, kept when it first runs.
-    [[nodiscard]] const std::source_location& definition() const noexcept { return definition_; }
+    /// The coroutine's own name, also when it has gone.
+    [[nodiscard]] std::source_location definition() const noexcept {
+        return has_frames_ ? root()->place.definition() : definition_;
+    }
 
     [[nodiscard]] ContextNode*& context() noexcept { return context_; }
     [[nodiscard]] ContextNode* context() const noexcept { return context_; }
@@ -132,28 +155,36 @@ public:
 
 protected:
     /// Moves the value out of the finished root coroutine.
-    virtual void collect() = 0;
-
-    PromiseBase* root_;
+    virtual void collect(PromiseBase& root) = 0;
 
 private:
     void strike() noexcept;
-    void end(FutureStatus status, std::exception_ptr exception) noexcept;
+    void end_unstarted() noexcept;
     void settle() noexcept;
+    void end(FutureStatus status, std::exception_ptr exception) noexcept;
+    /// Forgets the coroutines, for the caller to destroy, and gives the innermost one.
+    [[nodiscard]] PromiseBase* give_up_frames() noexcept;
+    /// The task that this one awaits, if it is not done.
+    [[nodiscard]] TaskBase* awaited_task() const noexcept;
+    void hold_back(CancelLevel& level, CancelMessage message) noexcept;
     void set_message(CancelLevel& level, CancelMessage message) noexcept;
     void enlist() noexcept;
 
     Suspension* leaf_ = nullptr;
-    PromiseBase* leaf_frame_;
+    union {
+        PromiseBase* leaf_frame_;          // of the coroutines: that of the leaf, or the one that runs
+        std::source_location definition_;  // once they are gone
+    };
     CancelLevel* level_ = &bottom_;
     // The flags lie in what would else be padding.
     [[no_unique_address]] CancelLevel bottom_;
-    bool started_ = false;
     bool struck_ = false;  // woken by a cancellation that has not been thrown yet
+    bool started_ : 1 = false;
+    bool has_frames_ : 1 = true;
+    bool passing_ : 1 = false;  // a cancellation is on its way through it
     TaskBase* prev_ = nullptr;
     TaskBase* next_ = nullptr;
     std::source_location spawn_site_;
-    std::source_location definition_;
     std::int64_t created_;
     std::int64_t since_;
     std::uint64_t id_;
@@ -168,12 +199,11 @@ public:
         : WithValue<T, TaskBase>(core, root, spawn_site) {}
 
 private:
-    void collect() override {
-        auto& promise = static_cast<Promise<T>&>(*this->root_);
+    void collect(PromiseBase& root) override {
         if constexpr (std::is_void_v<T>) {
             this->slot().emplace();
         } else {
-            this->slot().emplace(promise.slot.take());
+            this->slot().emplace(static_cast<Promise<T>&>(root).slot.take());
         }
     }
 };

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// Stacks of coroutines and chains of tasks that are longer than the native stack could be deep.
+#include <coaio/core/future.hpp>
+#include <coaio/core/gather.hpp>
+#include <coaio/core/generator.hpp>
+#include <coaio/core/loop.hpp>
+#include <coaio/core/run.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
+#include <coaio/core/wait.hpp>
+
+#include "support/catch.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int very_many = 200'000;
+
+// Counts how many have gone, and how many of them out of their turn.
+struct Exits {
+    int seen = 0;
+    int out_of_turn = 0;
+};
+struct Exit {
+    Exits& exits;
+    int turn;
+    ~Exit() { exits.out_of_turn += turn == exits.seen++ ? 0 : 1; }
+};
+
+coaio::Coro<> nested(Exits& exits, int levels_below) {
+    const Exit exit{exits, levels_below};
+    if (levels_below == 0) {
+        const coaio::Future<> never;
+        co_await never;
+    } else {
+        co_await nested(exits, levels_below - 1);
+    }
+}
+
+coaio::AsyncGenerator<int> generator_over(Exits& exits, int levels_below) {
+    const Exit exit{exits, levels_below};
+    co_await nested(exits, levels_below - 1);
+    co_yield 1;
+}
+
+coaio::Coro<> over_a_generator(Exits& exits, int levels_below) {
+    const Exit exit{exits, levels_below};
+    auto numbers = generator_over(exits, levels_below - 1);
+    static_cast<void>(co_await numbers.next());
+}
+
+coaio::Coro<> above(Exits& exits, int levels_below) {
+    const Exit exit{exits, levels_below};
+    co_await over_a_generator(exits, levels_below - 1);
+}
+
+// Runs the coroutine until it hangs, then closes the loop.
+void run_and_close(coaio::Coro<> coro) {
+    coaio::Loop loop;
+    loop.set_exception_handler([](coaio::Loop&, const coaio::ExceptionContext&) {});
+    const auto task = loop.create_task(std::move(coro));
+    loop.call_soon([&loop] { loop.stop(); });
+    loop.run_forever();
+    CHECK_FALSE(task.done());
+    loop.close();
+    CHECK(task.cancelled());
+}
+
+coaio::Coro<> await_task(coaio::Task<> task) { co_await task; }
+
+coaio::Coro<> await_later(const std::optional<coaio::Task<>>& task) { co_await *task; }
+
+coaio::Coro<> await_gather(const std::optional<coaio::Task<>>& task) { co_await coaio::gather(*task); }
+
+coaio::Coro<> sleep_long() { co_await coaio::sleep(1h); }
+
+}  // namespace
+
+TEST_CASE("a loop that closes destroys a stack of very many coroutines from the innermost on") {
+    Exits exits;
+    run_and_close(nested(exits, very_many - 1));
+    CHECK(exits.seen == very_many);
+    CHECK(exits.out_of_turn == 0);
+}
+
+TEST_CASE("a loop that closes destroys a generator in the midst of a stack, and what it awaits, once") {
+    Exits exits;
+    run_and_close(above(exits, 10));
+    CHECK(exits.seen == 11);
+    CHECK(exits.out_of_turn == 0);
+}
+
+TEST_CASE("what a coroutine makes and drops while its loop closes is made and dropped whole") {
+    struct Maker {
+        Exits& exits;
+        ~Maker() {
+            static_cast<void>(nested(exits, 5));  // never awaited
+            const auto kept = nested(exits, 5);
+        }
+    };
+    Exits exits;
+    const auto making = [](Exits& seen) -> coaio::Coro<> {
+        const Maker outer{seen};
+        const auto inner = [](Exits& seen_inside) -> coaio::Coro<> {
+            const Maker maker{seen_inside};
+            co_await nested(seen_inside, 0);
+        };
+        co_await inner(seen);
+    };
+    run_and_close(making(exits));
+    CHECK(exits.seen == 1);
+}
+
+TEST_CASE("a cancellation goes through a chain of very many tasks that await each other") {
+    coaio::run([]() -> coaio::Coro<> {
+        std::vector<coaio::Task<>> chain;
+        chain.push_back(coaio::create_task(sleep_long()));
+        for (int i = 1; i < very_many; ++i) chain.push_back(coaio::create_task(await_task(chain.back())));
+        co_await coaio::sleep(0s);
+        CHECK(chain.back().cancel("enough"));
+        for (std::size_t i = 0; i < chain.size(); i += chain.size() / 8) CHECK(chain[i].cancelling() == 1);
+        std::string said;
+        try {
+            co_await chain.back();
+        } catch (const coaio::CancelledError& cancelled) {
+            said = cancelled.what();
+        }
+        CHECK(said.find("enough") != std::string::npos);
+        std::size_t ended = 0;
+        for (const auto& each : chain) ended += each.cancelled() ? 1 : 0;
+        CHECK(ended == chain.size());
+    }());
+}
+
+TEST_CASE("tasks that await each other in a ring end when one of them is cancelled") {
+    coaio::run([]() -> coaio::Coro<> {
+        for (const bool through_gather : {false, true}) {
+            std::optional<coaio::Task<>> first;
+            std::optional<coaio::Task<>> second;
+            std::optional<coaio::Task<>> third;
+            first = coaio::create_task(await_later(second));
+            second = coaio::create_task(through_gather ? await_gather(third) : await_later(third));
+            third = coaio::create_task(await_later(first));
+            co_await coaio::sleep(0s);
+            CHECK(second->cancel());
+            const std::vector ring{*first, *second, *third};
+            co_await coaio::wait(ring);
+            CHECK(first->cancelled());
+            CHECK(second->cancelled());
+            CHECK(third->cancelled());
+        }
+    }());
+}
