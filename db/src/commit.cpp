@@ -5,6 +5,7 @@
 
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
+#include <coaio/core/timeout.hpp>
 
 #include <algorithm>
 #include <array>
@@ -91,22 +92,27 @@ Coro<std::unique_ptr<Link>> connect_in_turn(Connector& connector) {
 }
 
 // The row says 'infinity' where it is the fence: one that an earlier try, whose answer was lost, has put up counts too.
-Coro<Outcome> ask(Connector& connector, const CommitToken& token, Duration patience, bool end_it) {
-    const std::unique_ptr<Link> link = co_await connect_in_turn(connector);
+Coro<Outcome> ask_on(Link& link, const CommitToken& token, Duration patience, bool end_it) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(patience).count();
-    co_await link->command("set lock_timeout = " + std::to_string(ms) +
-                               "; set default_transaction_read_only = off; set default_transaction_isolation = 'read "
-                               "committed'; set statement_timeout = 0",
-                           OnCancel::close);
-    if (end_it) co_await end_old_session(*link, token);
+    co_await link.command("set lock_timeout = " + std::to_string(ms) +
+                              "; set default_transaction_read_only = off; set default_transaction_isolation = 'read "
+                              "committed'; set statement_timeout = 0",
+                          OnCancel::close);
+    if (end_it) co_await end_old_session(link, token);
     const std::string key = quoted(token.text);
-    const Rows rows = co_await link->command("insert into " + token.table + " (token, at) values (" + key +
-                                                 ", 'infinity') on conflict do nothing; select at = 'infinity' from " +
-                                                 token.table + " where token = " + key,
-                                             OnCancel::close);
-    link->close();
+    const Rows rows = co_await link.command("insert into " + token.table + " (token, at) values (" + key +
+                                                ", 'infinity') on conflict do nothing; select at = 'infinity' from " +
+                                                token.table + " where token = " + key,
+                                            OnCancel::close);
+    link.close();
     const auto fenced = rows.value<bool>();
     co_return fenced ? Outcome::rolled_back : Outcome::committed;
+}
+
+// A session that falls silent is given up in time for another one.
+Coro<Outcome> ask(Connector& connector, const CommitToken& token, Duration patience, bool end_it) {
+    const std::unique_ptr<Link> link = co_await connect_in_turn(connector);
+    co_return co_await wait_for(ask_on(*link, token, patience, end_it), std::max<Duration>(2 * patience, 2s));
 }
 
 // Comments of the second kind nest in SQL.
@@ -201,6 +207,7 @@ Coro<Outcome> resolve_commit(std::shared_ptr<Connector> connector, CommitToken t
             } else if (error.is("42") || error.is("28") || error.is(sqlstate::undefined_database)) {
                 co_return Outcome::unknown;
             }
+        } catch (const TimeoutError&) {  // it was silent
         }
         const Duration left = deadline - Clock::now();
         if (left <= shortest_pause) co_return Outcome::unknown;

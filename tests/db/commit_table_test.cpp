@@ -109,7 +109,30 @@ Coro<> outlast_an_outage(std::shared_ptr<tests::FakeServer> server) {
     CHECK(took < 31s);
 }
 
+Coro<> outlast_silence(std::shared_ptr<tests::FakeServer> server) {
+    const auto connector = std::make_shared<tests::FakeConnector>(server);
+    db::detail::CommitToken token;
+    token.table = "coaio_commit";
+    token.text = "a token";
+    server->silent = true;
+    const auto began = coaio::Clock::now();
+    auto asking = coaio::create_task(db::detail::resolve_commit(connector, token, 60s));
+    co_await coaio::sleep(15s);
+    CHECK_FALSE(asking.done());
+    CHECK(server->attempts > 1);
+    server->silent = false;
+    const Outcome outcome = co_await asking;
+    CHECK(outcome == Outcome::rolled_back);
+    CHECK(server->tokens.at("a token"));
+    CHECK(coaio::Clock::now() - began < 30s);
+    CHECK(server->sessions == 0);
+}
+
 }  // namespace
+
+TEST_CASE("CMT-07: a look-up that meets silence is begun anew in time") {
+    coaio::testing::run(outlast_silence(std::make_shared<tests::FakeServer>()));
+}
 
 TEST_CASE("who may not write tokens and read them, or has no language for it, commits without", "[pgtest]") {
     tests::Database database;
