@@ -3,7 +3,7 @@
 """mutants.py BUILD [WORD]: breaks the client in ways that lose or double money, and sees coaio-soak find each of them.
 
 A check that cannot fail proves nothing. Changes files of db/src and puts them back, so do not edit them meanwhile.
-With a WORD only the mutants whose description has it.
+With a WORD only the mutants whose description has it. `mutants.py --check` only looks whether the places are there.
 """
 import pathlib
 import subprocess
@@ -41,11 +41,11 @@ MUTANTS = [
      [(TRANSACTION, "sql = detail::commit_script(*token);",
        'const Rows id = co_await link.command("select coalesce(pg_current_xact_id_if_assigned()::text, \'0\')",'
        ' detail::OnCancel::wait);\n        token->text = id.value<std::string>();\n        sql = "select 1; commit";'),
-      (COMMIT, """link->command("insert into " + token.table + " (token, at) values (" + key +
-                                                 ", 'infinity') on conflict do nothing; select at = 'infinity' from " +
-                                                 token.table + " where token = " + key,""",
-       """link->command("select case pg_xact_status(" + key + "::xid8) when 'committed' then false when 'aborted' "
-                                                 "then true end","""),
+      (COMMIT, """link.command("insert into " + token.table + " (token, at) values (" + key +
+                                                ", 'infinity') on conflict do nothing; select at = 'infinity' from " +
+                                                token.table + " where token = " + key,""",
+       """link.command("select case pg_xact_status(" + key + "::xid8) when 'committed' then false when 'aborted' "
+                                                "then true end","""),
       ]),
 ]
 
@@ -79,9 +79,11 @@ def changed(changes):
 
 
 def main():
-    build = pathlib.Path(sys.argv[1]).resolve()
     word = sys.argv[2] if len(sys.argv) > 2 else ""
     chosen = [(what, fault, *changed(changes)) for what, fault, changes in MUTANTS if word in what]
+    if sys.argv[1] == "--check":
+        return 0
+    build = pathlib.Path(sys.argv[1]).resolve()
     survivors = 0
     for what, fault, before, after in chosen:
         try:
