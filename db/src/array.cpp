@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/db/array.hpp>
 
+#include <coaio/db/detail/user_types.hpp>
+
 #include <algorithm>
 
 namespace coaio::db::detail {
@@ -133,21 +135,25 @@ private:
 ArrayParts parse_array(const Encoded& value) {
     if (value.format == Format::binary) {
         ArrayParts parts = parse_binary(value.bytes);
-        Oid element = element_type(value.type);
+        Oid element = element_of(value.type, value.types);
         if (element != Oid::unspecified && !parts.lengths.empty() && parts.element != element) {
-            throw ValueError("an array of " + type_name(parts.element) + " inside");
+            throw ValueError("an array of " + type_name(parts.element, value.types) + " inside");
         }
+        parts.types = value.types;
         return parts;
     }
     ArrayParts parts = Literal(value.bytes).parse();
-    parts.element = element_type(value.type);
+    parts.element = element_of(value.type, value.types);
+    parts.types = value.types;
     return parts;
 }
 
-bool accepts_array(Oid type, Format format, bool (*accepts_element)(Oid, Format)) {
-    Oid element = element_type(type);
-    if (element != Oid::unspecified) return accepts_element(element, format);
-    return format == Format::text && !known_in_binary(type) && accepts_element(type, format);
+bool accepts_array(Oid type, Format format, const UserTypes* types,
+                   bool (*accepts_element)(Oid, Format, const UserTypes*)) {
+    const Oid element = element_of(type, types);
+    if (element != Oid::unspecified) return accepts_element(element, format, types);
+    const bool nobody_knows = kind_of(type, types) == UserKind::unknown && !known_in_binary(type);
+    return format == Format::text && nobody_knows && accepts_element(type, format, types);
 }
 
 ArrayWriter::ArrayWriter(Encoder& out, Oid element, Format format, const std::vector<std::size_t>& lengths, bool nulls)

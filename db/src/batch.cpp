@@ -44,6 +44,7 @@ bool begins_or_ends_transaction(std::string_view sql) {
 void check(const Batch& batch) {
     for (const Batch::Statement& each : batch.statements()) {
         pq::refuse_nul(each.sql);
+        refuse_surplus(each.sql, each.params);
         if (!begins_or_ends_transaction(each.sql)) continue;
         throw UsageError("\"" + cut_sql(each.sql) +
                          "\" cannot stand in a batch, which is a transaction of its own or part of one");

@@ -3,6 +3,8 @@
 
 #include "text.hpp"
 
+#include <coaio/db/detail/user_types.hpp>
+
 #include <bit>
 #include <charconv>
 
@@ -109,7 +111,8 @@ bool accepts_integer(Oid type) noexcept {
     }
 }
 
-bool accepts_text(Oid type, Format format) noexcept {
+bool accepts_text(Oid type, Format format, const UserTypes* types) noexcept {
+    if (kind_of(type, types) == UserKind::enumeration) return true;
     switch (type) {
     case Oid::text:
     case Oid::varchar:
@@ -123,6 +126,12 @@ bool accepts_text(Oid type, Format format) noexcept {
     case Oid::void_type: return true;
     default: return format == Format::text && !known_in_binary(type);
     }
+}
+
+bool accepts_enum(Oid type, Format format, const UserTypes* types) noexcept {
+    const UserKind kind = kind_of(type, types);
+    return kind == UserKind::unknown ? is_user_made(type) || accepts_text(type, format, types)
+                                     : kind == UserKind::enumeration;
 }
 
 bool decode_bool(const Encoded& value) {

@@ -40,6 +40,7 @@ Lanes::Lanes(std::shared_ptr<PoolState> pool, const PoolValues& values, std::siz
     : pool_(std::move(pool)), values_(values), usable_(values.pipelining > 1 && statement_cache > 0) {}
 
 Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params params) {
+    self->pool_->require_loop();
     const Known* const known = self->find(sql, params);
     const bool shared = known != nullptr && known->quick && known->sharing != Sharing::never &&
                         !(self->lanes_.empty() && self->pending_.empty() && self->pool_->nobody_there());

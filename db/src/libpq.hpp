@@ -64,7 +64,8 @@ public:
     /// Of a Kind::error. Outcome: rolled back where the server said so, unknown where the connection was lost.
     [[nodiscard]] ErrorFields error(const pg_conn* connection) const;
     /// Gives the rows away; `outcome` is what their conversion errors will say.
-    [[nodiscard]] Rows take_rows(Outcome outcome = Outcome::committed) &&;
+    [[nodiscard]] Rows take_rows(Outcome outcome = Outcome::committed,
+                                 std::shared_ptr<const detail::UserTypes> types = {}) &&;
     [[nodiscard]] std::vector<Oid> column_types() const;
     [[nodiscard]] std::vector<Oid> parameter_types() const;
     [[nodiscard]] std::size_t row_count() const noexcept;

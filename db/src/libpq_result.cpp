@@ -96,10 +96,11 @@ ErrorFields Result::error(const pg_conn* connection) const {
     return fields;
 }
 
-Rows Result::take_rows(Outcome outcome) && {
+Rows Result::take_rows(Outcome outcome, std::shared_ptr<const detail::UserTypes> types) && {
     auto rows = std::make_shared<PgRows>(result_.get());
     (void)result_.release();
     rows->set_outcome(outcome);
+    if (types) rows->set_types(std::move(types));
     return Rows(std::move(rows));
 }
 

@@ -22,6 +22,7 @@ bool is_fatal(const std::string& severity) { return severity == "FATAL" || sever
 }  // namespace
 
 PqLink::Use::Use(PqLink& link) : link_(&link) {
+    link.binding_.require("connection");
     if (link.flowing_) {
         throw UsageError(
             "rows are streamed, or copied, over this connection: read them to the end or close that first, or take "
@@ -46,6 +47,7 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
       cancel_by_closing_(options.cancel_by_closing),
       pid_(session_->backend_pid()),
       version_(session_->server_version()) {
+    binding_.require("connection");
     session_->on_notice([this, handler = options.on_notice](const pq::Notice& notice) {
         if (is_fatal(notice.fields.severity)) {
             told_to_go_ = true;
@@ -105,6 +107,7 @@ Coro<Rows> PqLink::command(std::string sql, OnCancel on_cancel) {
 
 Coro<Rows> PqLink::execute(const std::string& sql, const Params& params) {
     if (!statements_.wants(sql) || session_->transaction() == pq::TxStatus::failed) {
+        refuse_surplus(sql, params);
         session_->send_query(sql, params, Format::text);
         start();
         co_return co_await answer(sql);
@@ -227,7 +230,7 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
                 "COPY is not a statement for query or execute but for copy_in, copy_rows and copy_out; the connection "
                 "was closed");
         } else {
-            rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
+            rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed, types_);
             note_command(rows);
             if (drops_statements(rows)) statements_.all_gone();
         }
@@ -324,12 +327,15 @@ bool PqLink::forget_stale(const std::string& sql, const Params& params, const st
     try {
         std::rethrow_exception(failure);
     } catch (const Error& error) {
-        const bool changed = error.is("0A000") && error.message().find("cached plan") != std::string::npos;
+        const auto says = [&error](const char* words) { return error.message().find(words) != std::string::npos; };
+        const bool changed = (error.is("0A000") && says("cached plan")) ||
+                             (error.is("XX000") && says("cache lookup failed for type"));  // it was dropped
         if (!error.connection_good() || (!changed && !error.is(sqlstate::invalid_statement_name))) return false;
     } catch (...) {
         return false;
     }
     statements_.doubt_all();
+    types_.reset();
     const std::string key = Statements::key(sql, params);
     if (statements_.find(key) == nullptr) return false;
     statements_.forget(key);

@@ -10,6 +10,7 @@
 #include <coaio/db/listener.hpp>
 #include <coaio/db/options.hpp>
 
+#include <coaio/core/detail/wait_list.hpp>
 #include <coaio/core/semaphore.hpp>
 
 #include <deque>
@@ -24,8 +25,8 @@
 namespace coaio::db::detail {
 
 [[noreturn]] void throw_out_of_step();
-/// The format to ask for, since libpq asks for one for all columns.
-[[nodiscard]] Format format_for(const std::vector<Oid>& columns);
+/// The server takes parameters that stand nowhere in the statement, where their types are declared.
+void refuse_surplus(std::string_view sql, const Params& params);
 /// Whether it answers a command after which the session has no prepared statements.
 [[nodiscard]] bool drops_statements(const Rows& answer) noexcept;
 
@@ -129,6 +130,12 @@ private:
     [[nodiscard]] Coro<std::optional<pq::Result>> pipeline_result();
     [[nodiscard]] ErrorFields failure_of(const pq::Result& result, const std::string& sql);
 
+    /// Looks up those that users made, where they were not met before.
+    [[nodiscard]] Coro<> learn_types(std::vector<Oid> columns);
+    /// The format to ask for, since libpq asks for one for all columns.
+    [[nodiscard]] Format format_for(const std::vector<Oid>& columns) const;
+    void set_format(Prepared& statement, const std::vector<Oid>& columns) const;
+
     [[nodiscard]] Coro<Rows> execute(const std::string& sql, const Params& params);
     /// The statement in the cache, prepared if need be.
     [[nodiscard]] Coro<const Prepared*> prepared(const std::string& sql, const Params& params);
@@ -153,9 +160,11 @@ private:
     void collect_notifications();
     void note_command(const Rows& answer);
 
+    coaio::detail::LoopBinding binding_;
     std::unique_ptr<pq::Session> session_;
     std::shared_ptr<Semaphore> cancels_;
     Statements statements_;
+    std::shared_ptr<const UserTypes> types_;  // of users, that were met; null before
     Duration cancel_timeout_;
     bool cancel_by_closing_;
     bool in_use_ = false;

@@ -158,7 +158,7 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
             const Ask& ask = asked[at];
             if (ask.what == Asked::execute) {
                 rows[ask.statement] =
-                    std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed);
+                    std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed, types_);
                 gone = gone || drops_statements(*rows[ask.statement]);
                 note_command(*rows[ask.statement]);
             } else {
@@ -166,7 +166,7 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
                                          [&](const Fresh& each) { return each.statement == ask.statement; });
                 made->made = true;
                 made->prepared.results = Format::text;
-                if (ask.what == Asked::describe) made->prepared.results = format_for(result->column_types());
+                if (ask.what == Asked::describe) set_format(made->prepared, result->column_types());
             }
         }
         ++at;
@@ -226,6 +226,7 @@ Coro<Format> PqLink::open_cursor(const std::string& command, const std::string& 
     session_->exit_pipeline();
     in_flight_ = false;
     if (failure) throw_error(std::move(*failure));
+    co_await learn_types(columns);
     co_return format_for(columns);
 }
 

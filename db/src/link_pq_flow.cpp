@@ -3,12 +3,16 @@
 
 #include "cancel.hpp"
 
-#include <coaio/db/oid.hpp>
-
-#include <algorithm>
 #include <utility>
 
 namespace coaio::db::detail {
+
+void refuse_surplus(std::string_view sql, const Params& params) {
+    if (params.empty()) return;
+    const std::string last = "$" + std::to_string(params.size());
+    if (sql.find(last) != std::string_view::npos) return;
+    throw ParameterError(params.size(), "there is no " + last + " in the statement");
+}
 
 void throw_out_of_step() {
     ErrorFields fields;
@@ -17,12 +21,8 @@ void throw_out_of_step() {
     throw ConnectionError(std::move(fields));
 }
 
-Format format_for(const std::vector<Oid>& columns) {
-    const bool all_known = std::all_of(columns.begin(), columns.end(), [](Oid type) { return known_in_binary(type); });
-    return all_known ? Format::binary : Format::text;
-}
-
 Coro<> PqLink::prepare(const std::string& key, const std::string& name, const std::string& sql, const Params& params) {
+    refuse_surplus(sql, params);
     const std::vector<std::string> dropped = statements_.take_dropped(in_transaction_);
     NamesInDoubt doubtful(statements_, dropped);
     begin_pipeline();
@@ -40,6 +40,7 @@ Coro<> PqLink::prepare(const std::string& key, const std::string& name, const st
 
     std::optional<ErrorFields> failure;
     std::vector<Oid> columns;
+    std::size_t parameters = 0;
     int ends = 0;
     while (syncs_ > 0) {
         if (session_->busy()) co_await await_result();
@@ -62,6 +63,7 @@ Coro<> PqLink::prepare(const std::string& key, const std::string& name, const st
             if (syncs_ == 1) failure = std::move(fields);
         } else if (kind == pq::Kind::command && syncs_ == 1) {
             columns = result->column_types();  // of the second of two: what was described
+            parameters = result->parameter_types().size();
         }
     }
     session_->exit_pipeline();
@@ -69,10 +71,17 @@ Coro<> PqLink::prepare(const std::string& key, const std::string& name, const st
     doubtful.clear();
     if (failure) throw_error(std::move(*failure));
 
+    NamesInDoubt unused(statements_, std::vector<std::string>(1, name));
+    if (parameters != params.size()) {
+        throw ParameterError(0, "the statement has " + std::to_string(parameters) + " parameters, and " +
+                                    std::to_string(params.size()) + " were given");
+    }
+    co_await learn_types(columns);
     Prepared prepared;
     prepared.key = key;
     prepared.name = name;
-    prepared.results = format_for(columns);
+    set_format(prepared, columns);
+    unused.clear();
     statements_.keep(std::move(prepared));
 }
 

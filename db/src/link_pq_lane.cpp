@@ -101,7 +101,7 @@ Coro<PqLink::LaneAnswer> PqLink::lane_segment() {
             throw_out_of_step();
         } else if (kind != pq::Kind::aborted) {
             answer.prepared = true;
-            answer.rows = std::move(*result).take_rows();
+            answer.rows = std::move(*result).take_rows(Outcome::committed, types_);
         }
     }
     in_flight_ = --syncs_ > 0;
@@ -127,7 +127,8 @@ std::optional<Format> PqLink::format_of(const std::string& sql, const Params& pa
     if (!statements_.wants(sql)) return std::nullopt;
     const Prepared* const known = statements_.find(Statements::key(sql, params));
     if (known == nullptr) return std::nullopt;
-    return known->results;
+    // On another connection nothing is known yet of types that users made.
+    return known->user_types ? Format::text : known->results;
 }
 
 }  // namespace coaio::db::detail

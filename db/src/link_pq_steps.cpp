@@ -113,6 +113,7 @@ Coro<> PqLink::first_row(const std::string& sql, const Params& params) {
         const Prepared* const known = co_await prepared(sql, params);
         session_->send_prepared(known->name, params, known->results);
     } else {
+        refuse_surplus(sql, params);
         session_->send_query(sql, params, Format::text);
     }
     start();
@@ -161,15 +162,16 @@ Coro<std::optional<Rows>> PqLink::collect_rows() {
             end();
             throw UsageError("COPY is not a statement for stream but for copy_out; the connection was closed");
         } else {
-            Rows none = std::move(*held_).take_rows();
+            Rows none = std::move(*held_).take_rows(Outcome::committed, types_);
             held_.reset();
             // Without rows their columns are looked at all the same.
             if (!chunk && none.column_count() > 0) co_return std::optional<Rows>(std::move(none));
         }
     }
     collect_notifications();
-    if (chunk) co_return std::optional<Rows>(std::in_place, std::move(chunk));
-    co_return std::nullopt;
+    if (!chunk) co_return std::nullopt;
+    chunk->set_types(types_);
+    co_return std::optional<Rows>(std::in_place, std::move(chunk));
 }
 
 // COPY.

@@ -14,7 +14,7 @@ struct Entry {
     bool binary;
 };
 
-constexpr std::array<Entry, 30> entries = {{
+constexpr std::array<Entry, 43> entries = {{
     {Oid::boolean, "bool", true},
     {Oid::bytea, "bytea", true},
     {Oid::single_char, "\"char\"", true},
@@ -44,6 +44,19 @@ constexpr std::array<Entry, 30> entries = {{
     {Oid::uuid, "uuid", true},
     {Oid::jsonb, "jsonb", true},
     {Oid::xid8, "xid8", true},
+    {Oid::int4range, "int4range", true},
+    {Oid::int8range, "int8range", true},
+    {Oid::numrange, "numrange", true},
+    {Oid::daterange, "daterange", true},
+    {Oid::tsrange, "tsrange", true},
+    {Oid::tstzrange, "tstzrange", true},
+    {Oid::int4multirange, "int4multirange", true},
+    {Oid::int8multirange, "int8multirange", true},
+    {Oid::nummultirange, "nummultirange", true},
+    {Oid::datemultirange, "datemultirange", true},
+    {Oid::tsmultirange, "tsmultirange", true},
+    {Oid::tstzmultirange, "tstzmultirange", true},
+    {Oid::record, "record", false},
     {Oid::unspecified, "unspecified", false},
 }};
 
@@ -59,6 +72,15 @@ const Entry* find_array(Oid type) noexcept {
     return at == entries.end() ? nullptr : at;
 }
 
+constexpr std::array<Oid, 6> subtypes = {Oid::int4, Oid::int8,      Oid::numeric,
+                                         Oid::date, Oid::timestamp, Oid::timestamptz};
+
+Oid subtype_of(Oid range, Oid (*made_of)(Oid)) noexcept {
+    if (range == Oid::unspecified) return Oid::unspecified;
+    const auto* at = std::find_if(subtypes.begin(), subtypes.end(), [=](Oid each) { return made_of(each) == range; });
+    return at == subtypes.end() ? Oid::unspecified : *at;
+}
+
 }  // namespace
 
 std::string type_name(Oid type) {
@@ -71,6 +93,9 @@ Oid element_type(Oid array) noexcept {
     const Entry* entry = find_array(array);
     return entry == nullptr ? Oid::unspecified : entry->type;
 }
+
+Oid range_subtype(Oid range) noexcept { return subtype_of(range, &range_type); }
+Oid multirange_subtype(Oid multirange) noexcept { return subtype_of(multirange, &multirange_type); }
 
 bool known_in_binary(Oid type) noexcept {
     if (const Entry* entry = find(type)) return entry->binary;

@@ -74,6 +74,7 @@ Coro<Rows> Pool::run_on(Pool pool, std::string sql, Params params) {
 Coro<> Pool::close() const { return close_down(*this); }
 
 Coro<> Pool::close_down(Pool pool) {
+    pool.handle_->state->require_loop();
     pool.handle_->lanes->close();
     co_await pool.handle_->state->close();
 }

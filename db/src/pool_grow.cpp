@@ -90,7 +90,7 @@ Coro<> PoolState::open(WorkGuard work) {
 }
 
 Coro<> PoolState::open_first() {
-    binding_.require("pool");
+    require_loop();
     core_ = coaio::detail::thread_state.core;
     WorkGuard work(shared_from_this(), add_slot());
     std::unique_ptr<Link> link = co_await connector_->connect();

@@ -122,7 +122,7 @@ bool PoolState::deadlocked() const noexcept {
 }
 
 Coro<Lease> PoolState::acquire(std::source_location where) {
-    binding_.require("pool");
+    require_loop();
     core_ = coaio::detail::thread_state.core;
     if (closed_) throw PoolClosed();
     ++totals_.acquires;

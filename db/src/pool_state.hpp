@@ -103,6 +103,8 @@ public:
     PoolState(const PoolState&) = delete;
     PoolState& operator=(const PoolState&) = delete;
 
+    /// Throws RuntimeError on another loop than the one that used it first.
+    void require_loop() { binding_.require("pool"); }
     [[nodiscard]] Coro<Lease> acquire(std::source_location where = std::source_location());
     /// Opens one connection now and fails as that does.
     [[nodiscard]] Coro<> open_first();

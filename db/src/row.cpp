@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/db/row.hpp>
 
+#include <coaio/db/detail/user_types.hpp>
+
 #include <charconv>
 
 namespace coaio::db {
@@ -77,11 +79,11 @@ void null_in(const ResultData& data, std::size_t row, std::size_t column, const 
 
 void wrong_type(const ResultData& data, std::size_t column, const std::string& type) {
     Column c = data.column(column);
-    std::string text =
-        "column " + quoted(c.name) + " is of type " + type_name(c.type) + " and cannot be read as " + type;
+    std::string text = "column " + quoted(c.name) + " is of type " + type_description(c.type, data.types()) +
+                       " and cannot be read as " + type;
     if (c.type == Oid::timestamp && type.find("sys_time") != std::string::npos) {
         text += "; read it as std::chrono::local_time, or select it at time zone 'UTC'";
-    } else if (c.format == Format::binary && !known_in_binary(c.type)) {
+    } else if (c.format == Format::binary && type.find("std::string") != std::string::npos) {
         text += " in its binary form; select it as ::text";
     }
     throw ConversionError(text, std::string(c.name), ConversionError::no_row, data.outcome());

@@ -19,6 +19,7 @@ struct Prepared {
     std::string key;
     std::string name;
     Format results = Format::binary;
+    bool user_types = false;  // among the columns
 };
 
 /// The statements that a session has prepared, by text and types of parameters; the least recently used go first.

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <coaio/db/composite.hpp>
+#include <coaio/db/detail/user_types.hpp>
 #include <coaio/db/params.hpp>
+#include <coaio/db/range.hpp>
 
 #include "support/catch.hpp"
 
@@ -22,16 +25,46 @@ std::string int32s(std::initializer_list<std::int64_t> numbers) {
     return bytes;
 }
 
+struct Place {
+    int id = 0;
+    std::optional<std::string> name;
+    db::Range<int> size;
+    friend bool operator==(const Place&, const Place&) = default;
+};
+
+constexpr auto place = static_cast<db::Oid>(20001);
+constexpr auto places = static_cast<db::Oid>(20002);
+constexpr auto positive = static_cast<db::Oid>(20003);
+
+using Kind = db::detail::UserKind;
+
+db::detail::UserTypes user_types() {
+    db::detail::UserTypes types;
+    types.add(positive, {"positive", Kind::domain, db::Oid::int4});
+    types.add(place, {"place",
+                      Kind::composite,
+                      db::Oid::unspecified,
+                      {{"id", positive}, {"name", db::Oid::text}, {"size", db::Oid::int4range}}});
+    types.add(places, {"place[]", Kind::array, place});
+    return types;
+}
+const db::detail::UserTypes known = user_types();
+
 template <class T>
 void feed(db::Oid type, const std::string& bytes) {
     for (auto format : {db::Format::binary, db::Format::text}) {
         try {
-            (void)db::Codec<T>::decode(db::Encoded{type, format, bytes});
+            (void)db::detail::decode<db::Codec<T>>(db::Encoded{type, format, bytes, &known});
         } catch (const coaio::ValueError&) {}
     }
 }
 
 }  // namespace
+
+template <>
+struct coaio::db::Codec<Place> : coaio::db::CompositeCodec<Place> {
+    static constexpr std::string_view name = "Place";
+};
 
 TEST_CASE("TYP-22: a value of the wrong length is refused") {
     refuses<int>(db::Oid::int4, "");
@@ -86,6 +119,69 @@ TEST_CASE("TYP-22: a numeric that lies about itself is refused") {
           "0.00000012");
 }
 
+TEST_CASE("TYP-22: composites, ranges and multiranges that lie are refused") {
+    const auto decoded = [](std::string_view bytes, db::Format format) {
+        return db::Codec<Place>::decode(db::Encoded{place, format, bytes, &known});
+    };
+    const std::string head = int32s({3, 20003, 4, 7, 25, -1});
+    const std::string range = std::string("\2", 1) + int32s({4, 1, 4, 5});
+    const std::string whole = head + int32s({3904, 17}) + range;
+    const Place made{7, std::nullopt, db::Range<int>(1, 5)};
+    INFO(db::Codec<Place>::name);
+    CHECK(decoded(whole, db::Format::binary) == made);
+    CHECK(decoded("(7,,\"[1,5)\")", db::Format::text) == made);
+    for (std::size_t cut = 0; cut < whole.size(); ++cut) {
+        CHECK_THROWS_AS(decoded(std::string_view(whole).substr(0, cut), db::Format::binary), coaio::ValueError);
+    }
+    for (const std::string& bad :
+         {whole + '\0', int32s({2, 20003, 4, 7, 25, -1}), int32s({-1}), int32s({0x7fffffff, 20003, 4, 7}),
+          int32s({3, 25, 4, 7, 25, -1, 3904, -1}), int32s({3, 20003, 0x7fffffff, 7}), int32s({3, 20003, -2}),
+          int32s({3, 20003, -1, 25, -1, 3904, -1})}) {
+        CHECK_THROWS_AS(decoded(bad, db::Format::binary), coaio::ValueError);
+    }
+    for (const char* bad : {"", "(", "()", "(7)", "(7,)", "(7,,)", "7,,\"[1,5)\"", "(7,,\"[1,5)\"", "(7,,\"[1,5)\")x",
+                            "(7,,\"[1,5)\",)", "(7,\"x,[1,5))", "(7,\\"}) {
+        INFO(bad);
+        CHECK_THROWS_AS(decoded(bad, db::Format::text), coaio::ValueError);
+    }
+    using Ints = db::Range<int>;
+    auto type = db::Oid::int4range;
+    refuses<Ints>(type, "");
+    refuses<Ints>(type, "\x40");
+    refuses<Ints>(type, std::string("\1\0", 2));
+    refuses<Ints>(type, std::string("\0", 1) + int32s({4, 1}));
+    refuses<Ints>(type, std::string("\0", 1) + int32s({-1, 4, 1}));
+    refuses<Ints>(type, std::string("\0", 1) + int32s({0x7fffffff, 1, 4, 1}));
+    refuses<Ints>(type, std::string("\x10", 1) + int32s({8, 1, 4}));
+    for (const char* bad :
+         {"", "[", "[1", "[1,", "[1,2", "1,2)", "[1,2)x", "[1,2,3)", "empt", "[\"1,2)", "[x,2)", "(,)("}) {
+        INFO(bad);
+        refuses<Ints>(type, bad, db::Format::text);
+    }
+    using Many = db::Multirange<int>;
+    type = db::Oid::int4multirange;
+    refuses<Many>(type, int32s({0x7fffffff}));
+    refuses<Many>(type, int32s({-1}));
+    refuses<Many>(type, int32s({1, 0x7fffffff}) + "\1");
+    refuses<Many>(type, int32s({1, -1}) + "\1");
+    refuses<Many>(type, int32s({0, 0}));
+    CHECK(db::Codec<Many>::decode({type, db::Format::binary, int32s({1, 1}) + "\1"}).ranges().size() == 1);
+    for (const char* bad : {"", "{", "{[1,2)", "[1,2)", "{[1,2)[3,4)}", "{,}", "{[1,2),}", "{}x"}) {
+        INFO(bad);
+        refuses<Many>(type, bad, db::Format::text);
+    }
+}
+
+TEST_CASE("TYP-22: a catalog that goes round in circles ends") {
+    db::detail::UserTypes types;
+    types.add(place, {"a", Kind::domain, positive});
+    types.add(positive, {"b", Kind::domain, place});
+    types.add(places, {"c", Kind::composite, db::Oid::unspecified, {{"x", places}, {"y", places}}});
+    CHECK_FALSE(types.in_binary(place));
+    CHECK_FALSE(types.in_binary(places));
+    CHECK_FALSE(db::detail::accepts<db::Codec<int>>(place, db::Format::binary, &types));
+}
+
 TEST_CASE("text forms that are not of their type are refused") {
     auto text = db::Format::text;
     refuses<int>(db::Oid::int4, "", text);
@@ -110,7 +206,7 @@ TEST_CASE("text forms that are not of their type are refused") {
     }
 }
 
-TEST_CASE("random bytes are decoded or refused, and nothing else happens") {
+TEST_CASE("TYP-22: random bytes are decoded or refused, and nothing else happens") {
     std::mt19937 random(7);
     std::uniform_int_distribution<int> byte(0, 255);
     std::uniform_int_distribution<int> small(0, 3);
@@ -139,6 +235,10 @@ TEST_CASE("random bytes are decoded or refused, and nothing else happens") {
         feed<std::vector<std::byte>>(db::Oid::bytea, bytes);
         feed<std::vector<std::optional<int>>>(db::Oid::int4_array, bytes);
         feed<std::vector<std::vector<std::string>>>(db::Oid::text_array, bytes);
+        feed<db::Range<int>>(db::Oid::int4range, bytes);
+        feed<db::Multirange<db::Numeric>>(db::Oid::nummultirange, bytes);
+        feed<Place>(place, bytes);
+        feed<std::vector<std::optional<Place>>>(places, bytes);
     }
     SUCCEED();
 }

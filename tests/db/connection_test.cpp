@@ -148,7 +148,41 @@ Coro<> large_both_ways(std::string url) {
     CHECK(echoed.size() == large.size() * 2);
 }
 
+/// With prepared statements, without, and in a batch. What would show that a statement ran, is a sequence.
+Coro<> give_wrong_numbers(std::string url) {
+    for (const std::size_t cache : {std::size_t{64}, std::size_t{0}}) {
+        const auto connection = co_await db::Connection::connect(url, db::ConnectOptions().statement_cache(cache));
+        co_await connection.execute("create temporary sequence runs");
+        const std::string one = "select nextval('runs') + $1::int";
+        const std::string two = "select nextval('runs') + $1::int + $2::int";
+        using Wrong = db::ParameterError;
+        const bool surplus1 = co_await tests::throws<Wrong>(connection.query(one, 1, 2));
+        const bool surplus2 = co_await tests::throws<Wrong>(connection.query("select nextval('runs')", 1));
+        const bool surplus3 = co_await tests::throws<Wrong>(connection.query(two, 1, 2, "x"));
+        CHECK((surplus1 && surplus2 && surplus3));
+        const bool missing1 = co_await tests::throws<db::Error>(connection.query(two, 1));
+        const bool missing2 = co_await tests::throws<db::Error>(connection.query(one));
+        CHECK((missing1 && missing2));
+        if (cache > 0) {
+            const bool seen = co_await tests::throws<Wrong>(connection.query(two, 1));
+            CHECK(seen);
+        }
+        db::Batch batch;
+        batch.add(one, 1);
+        batch.add(one, 1, 2);
+        const bool batched = co_await tests::throws<Wrong>(connection.batch(std::move(batch)));
+        CHECK(batched);
+        const auto runs = co_await connection.query_value<int>(one, 0);
+        CHECK(runs == 1);
+    }
+}
+
 }  // namespace
+
+TEST_CASE("TYP-19: a wrong number of parameters is refused, and nothing of the statement runs", "[pgtest]") {
+    tests::Database database;
+    coaio::testing::run(give_wrong_numbers(database.conninfo()));
+}
 
 TEST_CASE("query, query_one, query_value and execute on a connection of its own", "[pgtest]") {
     tests::Database database;

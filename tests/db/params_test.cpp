@@ -88,7 +88,7 @@ TEST_CASE("what cannot be sent is refused, named by its number, and leaves nothi
     CHECK(params.bytes(2) == "after");
 }
 
-TEST_CASE("65535 parameters are taken and one more is not") {
+TEST_CASE("TYP-19: 65535 parameters are taken and one more is not") {
     db::Params params;
     for (std::size_t i = 0; i < 65535; ++i) params.add(true);
     CHECK(params.size() == 65535);

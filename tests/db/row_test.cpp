@@ -110,7 +110,7 @@ TEST_CASE("CUR-07: no row, one row, too many rows") {
     CHECK(empty.affected() == 0);
 }
 
-TEST_CASE("a wrong type is refused before any row is handed out, naming both types") {
+TEST_CASE("TYP-18: a wrong type is refused before any row is handed out, naming both types") {
     auto rows = users();
     CHECK_THAT(problem_of([&] { (void)rows.as<std::string, std::string, double>(); }),
                tests::contains("\"id\"") && tests::contains("int4") && tests::contains("std::string"));
@@ -121,7 +121,7 @@ TEST_CASE("a wrong type is refused before any row is handed out, naming both typ
                tests::contains("type 869") && tests::contains("::text"));
 }
 
-TEST_CASE("missing and surplus columns are refused") {
+TEST_CASE("TYP-18: missing and surplus columns are refused") {
     auto rows = users();
     CHECK_THAT(problem_of([&] { (void)rows.as<int, std::string>(); }), tests::contains("3 columns"));
     CHECK_THAT(problem_of([&] { (void)rows.as<int, std::string, double, int>(); }), tests::contains("read as 4"));
@@ -151,7 +151,7 @@ TEST_CASE("TYP-16: NULL in a plain type names the column and the row") {
     CHECK(users()[1][2].bytes().empty());
 }
 
-TEST_CASE("a number out of range is an error and no wrap") {
+TEST_CASE("TYP-01: a number out of range is an error and no wrap") {
     auto rows = fake_rows({{"n", db::Oid::int8}}, {{"2147483648"}, {"-1"}, {"300"}});
     CHECK_THAT(problem_of([&] { (void)rows[0][0].as<int>(); }),
                tests::contains("2147483648") && tests::contains("int8"));

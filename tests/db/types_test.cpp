@@ -2,7 +2,7 @@
 #include <coaio/db/json.hpp>
 #include <coaio/db/params.hpp>
 
-#include "db/wire.hpp"
+#include "db/round_trip.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 
@@ -13,23 +13,12 @@
 
 namespace db = coaio::db;
 using namespace std::chrono_literals;
+using tests::round_trip;
 using tests::Wire;
 
 namespace {
 
 enum class Mood { sad, ok };
-
-// Read in both formats, and sent as a parameter that the server finds equal to the literal.
-template <class T>
-void round_trip(Wire& wire, const T& value, const std::string& literal, const std::string& type) {
-    INFO(literal.substr(0, 60) << "::" << type);
-    std::string wanted = literal + "::" + type;
-    CHECK((wire.value<T>("select " + wanted) == value));
-    CHECK((wire.value<T>("select " + wanted, {}, db::Format::text) == value));
-    CHECK(wire.value<bool>("select $1::" + type + "::text is not distinct from (" + wanted + ")::text",
-                           db::Params::of(value)));
-    CHECK((wire.value<T>("select $1::" + type, db::Params::of(value)) == value));
-}
 
 }  // namespace
 
@@ -55,6 +44,11 @@ TEST_CASE("TYP-01 TYP-02: integers travel at both limits", "[pgtest]") {
     CHECK(wire.value<std::uint64_t>("select '18446744073709551615'::xid8") == 18446744073709551615U);
     CHECK(wire.value<unsigned>("select '4294967295'::xid") == 4294967295U);
     CHECK_THROWS_AS(wire.value<int>("select 2147483648"), db::ConversionError);
+    CHECK_THROWS_AS(wire.value<std::int16_t>("select 32768"), db::ConversionError);
+    CHECK_THROWS_AS(wire.value<std::int8_t>("select (-129)::int2"), db::ConversionError);
+    CHECK_THROWS_AS(wire.value<unsigned>("select -1"), db::ConversionError);
+    CHECK_THROWS_AS(wire.value<std::int64_t>("select '18446744073709551615'::xid8"), db::ConversionError);
+    CHECK_THROWS_AS(db::Params::of(std::uint64_t{9223372036854775808U}), db::ParameterError);
 }
 
 TEST_CASE("an int finds its way into columns of other widths", "[pgtest]") {
@@ -121,6 +115,8 @@ TEST_CASE("TYP-05: text of any length and character, and never a NUL", "[pgtest]
     CHECK(wire.value<std::string>("select 'abc'::char(5)") == "abc  ");
     CHECK(wire.value<std::string>("select 'abc'::name") == "abc");
     CHECK(wire.value<std::string>("select $1", db::Params::of("inferred")) == "inferred");
+    CHECK_THROWS_AS(db::Params::of(std::string("a\0b", 3)), db::ParameterError);
+    CHECK_THROWS_AS(db::Params::of(std::vector<std::string>{std::string("a\0b", 3)}), db::ParameterError);
     try {
         wire.query("select $1::text", db::Params::of("\xff\xfe"));
         FAIL("accepted");
@@ -167,6 +163,43 @@ TEST_CASE("TYP-10 TYP-11: uuid, json, jsonb", "[pgtest]") {
     CHECK(wire.value<int>("select count(*) from docs where jb @> $1", db::Params::of(db::Json(R"({"a":"ü"})"))) == 1);
     db::Encoded future{db::Oid::jsonb, db::Format::binary, "\2{}"};
     CHECK_THROWS_AS(db::Codec<db::Json>::decode(future), coaio::ValueError);
+}
+
+TEST_CASE("TYP-10 TYP-17: what has no type here travels as its text", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    for (const auto& [type, text] :
+         std::vector<std::pair<std::string, std::string>>{{"inet", "10.0.0.1"},
+                                                          {"inet", "10.0.0.1/8"},
+                                                          {"inet", "::1"},
+                                                          {"inet", "fe80::1/64"},
+                                                          {"cidr", "10.1.0.0/16"},
+                                                          {"cidr", "2001:db8::/32"},
+                                                          {"macaddr", "08:00:2b:01:02:03"},
+                                                          {"macaddr8", "08:00:2b:01:02:03:04:05"},
+                                                          {"bit(3)", "101"},
+                                                          {"varbit", ""},
+                                                          {"varbit", "1"},
+                                                          {"varbit", "101100111"},
+                                                          {"money", "-$1,234.50"},
+                                                          {"interval", "1 day 02:00:00"},
+                                                          {"time", "23:59:59.999999"},
+                                                          {"timetz", "12:00:00+02"},
+                                                          {"point", "(1,2)"},
+                                                          {"tsvector", "'a' 'b'"},
+                                                          {"pg_lsn", "16/B374D848"}}) {
+        INFO(type << " " << text);
+        const std::string sql = "select $1::" + type;
+        CHECK(wire.value<std::string>(sql, db::Params::of(text), db::Format::text) == text);
+        const db::Rows raw = wire.query(sql, db::Params::of(text), db::Format::binary);
+        CHECK_FALSE(raw.value<db::Raw>().bytes().empty());
+        CHECK_THROWS_AS(raw.value<std::string>(), db::ConversionError);
+    }
+    for (auto format : {db::Format::binary, db::Format::text}) {
+        CHECK(wire.value<std::string>("select $1::\"char\"", db::Params::of("x"), format) == "x");
+        CHECK(wire.value<std::string>("select $1::name", db::Params::of("a name"), format) == "a name");
+        CHECK(wire.value<std::string>("select $1::xml", db::Params::of("<a/>"), format) == "<a/>");
+    }
 }
 
 TEST_CASE("nlohmann::json goes in and out of json and jsonb", "[pgtest]") {
@@ -264,6 +297,15 @@ TEST_CASE("TYP-12: arrays with NULLs, dimensions and other bounds", "[pgtest]") 
                           db::Params::of(words, std::vector<std::string>{"NULL", "ü"})) == 2);
     std::vector<std::string> large(10, std::string(1 << 20, 'x'));
     CHECK(wire.value<std::vector<std::string>>("select $1", db::Params::of(large)) == large);
+    using Six = std::vector<std::vector<std::vector<std::vector<std::vector<Ints>>>>>;
+    round_trip(wire, Six{{{{{{1, 2}, {3, 4}}}}}}, "'{{{{{{1,2},{3,4}}}}}}'", "int[]");
+    wire.query("create type mood as enum ('sad', 'ok')");
+    wire.query("create table moods (m mood[])");
+    using Moods = std::vector<std::vector<std::optional<Mood>>>;
+    const Moods moods = {{Mood::ok, std::nullopt}, {Mood::sad, Mood::ok}};
+    wire.query("insert into moods values ($1)", db::Params::of(moods));
+    CHECK(wire.value<Moods>("select m from moods", {}, db::Format::text) == moods);
+    CHECK_THROWS_AS(db::Params::of(std::vector<Ints>{{1, 2}, {3}}), db::ParameterError);
     CHECK_THROWS_AS(db::Params::of(std::vector<std::vector<Ints>>{{}, {{1}}}), db::ParameterError);
     CHECK_NOTHROW(db::Params::of(std::vector<std::vector<Ints>>{{}, {}}));
 }
@@ -280,13 +322,64 @@ TEST_CASE("TYP-14 TYP-15 TYP-17: enums, domains, void, and types this module doe
         CHECK(wire.query("select from pg_class limit 2", {}, format).size() == 2);
         CHECK(wire.value<std::string>("select pg_sleep(0)", {}, format).empty());
     }
-    CHECK(wire.value<std::string>("select '10.0.0.1/8'::inet", {}, db::Format::text) == "10.0.0.1/8");
-    CHECK(wire.value<std::string>("select '1 day'::interval", {}, db::Format::text) == "1 day");
-    CHECK(wire.value<std::string>("select '(1,2)'::point", {}, db::Format::text) == "(1,2)");
     CHECK(wire.value<db::Raw>("select '10.0.0.1'::inet").bytes().size() == 8);
     CHECK(wire.value<std::vector<std::string>>("select '{sad,ok}'::other.mood[]", {}, db::Format::text).size() == 2);
     CHECK_THROWS_AS(wire.value<std::string>("select '10.0.0.1'::inet"), db::ConversionError);
     CHECK_THROWS_AS(wire.value<std::string>("select 1"), db::ConversionError);
     wire.query("alter type other.mood add value 'new'");
     CHECK_THROWS_AS(wire.value<Mood>("select 'new'::other.mood"), db::ConversionError);
+}
+
+namespace {
+
+/// The value, and an array of it with a NULL, read in both formats.
+template <class T>
+void same_in_both(Wire& wire, const std::string& literal) {
+    INFO(literal);
+    const std::string sql = "select " + literal;
+    CHECK((wire.value<T>(sql) == wire.value<T>(sql, {}, db::Format::text)));
+    using Some = std::vector<std::optional<T>>;
+    const std::string array = "select array[" + literal + ", null, " + literal + "]";
+    const Some read = wire.value<Some>(array);
+    CHECK((read == wire.value<Some>(array, {}, db::Format::text)));
+    REQUIRE(read.size() == 3);
+    CHECK((read[2] == wire.value<T>(sql)));
+}
+
+}  // namespace
+
+TEST_CASE("TYP-23: every type has the same value in both formats, by itself and in an array", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    same_in_both<bool>(wire, "true");
+    for (const char* number : {"0", "-1", "32767", "-32768"}) {
+        same_in_both<std::int16_t>(wire, "(" + std::string(number) + ")::int2");
+        same_in_both<int>(wire, "(" + std::string(number) + ")::int4");
+        same_in_both<std::int64_t>(wire, "(" + std::string(number) + ")::int8");
+        same_in_both<db::Numeric>(wire, "(" + std::string(number) + ")::numeric(12,2)");
+    }
+    same_in_both<db::Oid>(wire, "4294967295::oid");
+    same_in_both<std::uint64_t>(wire, "'18446744073709551615'::xid8");
+    for (const char* number : {"'-0'", "'Infinity'", "'-Infinity'", "0.1", "1e-45", "3.4028235e38", "16777217"}) {
+        same_in_both<float>(wire, std::string(number) + "::float4");
+        same_in_both<double>(wire, std::string(number) + "::float4");
+        same_in_both<double>(wire, std::string(number) + "::float8");
+    }
+    for (const char* type : {"text", "varchar", "char(9)", "name"}) {
+        same_in_both<std::string>(wire, R"('a"\,{} ü'::)" + std::string(type));
+    }
+    same_in_both<std::vector<std::byte>>(wire, R"('\x005cff22'::bytea)");
+    same_in_both<db::Uuid>(wire, "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid");
+    same_in_both<db::Json>(wire, R"('{"a": [1, "x\"y"]}'::json)");
+    same_in_both<nlohmann::json>(wire, R"('{"a": [1, "x\"y", null]}'::jsonb)");
+    for (const char* zone : {"UTC", "Asia/Kolkata", "America/St_Johns"}) {
+        wire.query(std::string("set timezone = '") + zone + "'");
+        for (const char* time : {"'4714-11-24 00:00 BC'", "'0001-12-31 BC'", "'1969-12-31 23:59:59.999999'",
+                                 "'2000-02-29 12:00'", "'294276-12-30 23:59:59.999999'", "'infinity'", "'-infinity'"}) {
+            same_in_both<db::Timestamp>(wire, std::string(time) + "::timestamp at time zone 'UTC'");
+            same_in_both<db::Date>(wire, std::string(time) + "::timestamp::date");
+        }
+        same_in_both<std::chrono::local_time<std::chrono::microseconds>>(wire, "'2024-02-29 12:00:00.5'::timestamp");
+        same_in_both<std::chrono::year_month_day>(wire, "'0044-03-15 BC'::date");
+    }
 }

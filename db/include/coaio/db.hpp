@@ -4,6 +4,7 @@
 #include <coaio/db/array.hpp>
 #include <coaio/db/batch.hpp>
 #include <coaio/db/codec.hpp>
+#include <coaio/db/composite.hpp>
 #include <coaio/db/connection.hpp>
 #include <coaio/db/copy.hpp>
 #include <coaio/db/describe.hpp>
@@ -18,6 +19,7 @@
 #include <coaio/db/params.hpp>
 #include <coaio/db/pool.hpp>
 #include <coaio/db/queries.hpp>
+#include <coaio/db/range.hpp>
 #include <coaio/db/row.hpp>
 #include <coaio/db/stream.hpp>
 #include <coaio/db/time.hpp>

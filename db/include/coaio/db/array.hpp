@@ -9,7 +9,8 @@
 
 /// Arrays: `std::vector<T>`, with `std::optional<T>` where elements may be NULL, nested for more dimensions.
 /// A nested vector whose rows differ in length is refused. Lower bounds other than 1 are accepted and forgotten.
-/// Strings are sent as text[]; for an array of an enum, a json, … write `$1::mood[]`.
+/// Strings are sent as text[]; for an array of a json, an inet, … write `$1::json[]`. The type of an array of an enum or
+/// a composite is left to the server.
 namespace coaio::db {
 
 namespace detail {
@@ -52,13 +53,27 @@ public:
     Oid element = Oid::unspecified;
     Format format = Format::binary;
     std::vector<std::size_t> lengths;
+    const UserTypes* types = nullptr;
     std::vector<std::optional<std::string_view>> items;
     std::deque<std::string> unescaped;  ///< what some of the items point to
 };
 
 /// Throws ValueError where it is not a well-formed array.
 [[nodiscard]] ArrayParts parse_array(const Encoded& value);
-[[nodiscard]] bool accepts_array(Oid type, Format format, bool (*accepts_element)(Oid, Format));
+[[nodiscard]] bool accepts_array(Oid type, Format format, const UserTypes* types,
+                                 bool (*accepts_element)(Oid, Format, const UserTypes*));
+
+/// What an array of C's values is declared to be.
+template <class C>
+consteval Oid array_oid() {
+    if constexpr (requires { C::array_oid; }) {
+        return C::array_oid;
+    } else if constexpr (C::oid == Oid::unspecified) {
+        return Oid::text_array;
+    } else {
+        return array_type(C::oid);
+    }
+}
 
 /// Writes an array front to back, in binary or as a literal, whichever the element's codec does.
 class ArrayWriter {
@@ -147,7 +162,7 @@ T read_item(const ArrayParts& parts, std::size_t at) {
     } else if (!item) {
         throw ValueError("element " + std::to_string(at + 1) + " is NULL; read the array with std::optional elements");
     }
-    return LeafCodec<T>::decode(Encoded{parts.element, parts.format, *item});
+    return decode<LeafCodec<T>>(Encoded{parts.element, parts.format, *item, parts.types});
 }
 
 template <class T>
@@ -174,7 +189,7 @@ struct Codec<std::vector<T>> {
     static_assert(depth <= 6, "Postgres arrays have at most 6 dimensions");
 
     static constexpr std::string_view name = "std::vector";
-    static constexpr Oid oid = Leaf::oid == Oid::unspecified ? Oid::text_array : array_type(Leaf::oid);
+    static constexpr Oid oid = detail::array_oid<Leaf>();
     static constexpr Format format = Leaf::format;
 
     static void encode(const std::vector<T>& values, Encoder& out) {
@@ -185,7 +200,9 @@ struct Codec<std::vector<T>> {
         detail::write_array(values, writer);
     }
 
-    static bool accepts(Oid type, Format column) { return detail::accepts_array(type, column, &Leaf::accepts); }
+    static bool accepts(Oid type, Format column, const detail::UserTypes* types = nullptr) {
+        return detail::accepts_array(type, column, types, &detail::accepts<Leaf>);
+    }
 
     static std::vector<T> decode(const Encoded& value) {
         static_assert(!std::same_as<typename detail::Nullable<typename detail::Nest<std::vector<T>>::Leaf>::Value,

@@ -20,11 +20,16 @@ namespace coaio::db {
 
 enum class Format : unsigned char { text = 0, binary = 1 };
 
+namespace detail {
+class UserTypes;
+}
+
 /// One value as it lies in a message of the server: hostile bytes, to be read with care. Never NULL.
 struct Encoded {
     Oid type = Oid::unspecified;
     Format format = Format::binary;
     std::string_view bytes;
+    const detail::UserTypes* types = nullptr;  ///< for the library: what is known of types that users made
 };
 
 /// Where a codec writes a parameter's bytes, in network order.
@@ -79,12 +84,37 @@ private:
 ///     };
 ///
 /// `encode` and `decode` throw a ValueError for a value that does not fit; where it was is added by the caller.
-/// A type that travels as another one derives from `CodecVia`, an enum from `EnumCodec`.
+/// A type that travels as another one derives from `CodecVia`, an enum from `EnumCodec`, a composite type from
+/// `CompositeCodec`.
 template <class T>
 struct Codec;
 
 template <class T>
 concept HasCodec = requires { Codec<T>::name; };
+
+namespace detail {
+
+/// What a domain is over; any other type is itself.
+[[nodiscard]] Oid base_type(Oid type, const UserTypes* types) noexcept;
+
+/// Whether a codec reads a type. Those that contain others are told what is known of types that users made.
+template <class C>
+[[nodiscard]] bool accepts(Oid type, Format format, const UserTypes* types) {
+    if (types != nullptr) type = base_type(type, types);
+    if constexpr (requires { C::accepts(type, format, types); }) {
+        return C::accepts(type, format, types);
+    } else {
+        return C::accepts(type, format);
+    }
+}
+
+template <class C>
+[[nodiscard]] auto decode(Encoded value) {
+    if (value.types != nullptr) value.type = base_type(value.type, value.types);
+    return C::decode(value);
+}
+
+}  // namespace detail
 
 /// A codec by way of another type:
 ///
@@ -98,7 +128,9 @@ struct CodecVia {
     static constexpr Oid oid = Codec<Via>::oid;
     static constexpr Format format = Codec<Via>::format;
     static void encode(const T& value, Encoder& out) { Codec<Via>::encode(Codec<T>::to(value), out); }
-    static bool accepts(Oid type, Format sent) { return Codec<Via>::accepts(type, sent); }
+    static bool accepts(Oid type, Format sent, const detail::UserTypes* types = nullptr) {
+        return detail::accepts<Codec<Via>>(type, sent, types);
+    }
     static T decode(const Encoded& value) { return Codec<T>::from(Codec<Via>::decode(value)); }
 };
 
@@ -106,7 +138,8 @@ namespace detail {
 
 /// What a number or a string column may be read as, apart from templates.
 [[nodiscard]] bool accepts_integer(Oid type) noexcept;
-[[nodiscard]] bool accepts_text(Oid type, Format format) noexcept;
+[[nodiscard]] bool accepts_text(Oid type, Format format, const UserTypes* types) noexcept;
+[[nodiscard]] bool accepts_enum(Oid type, Format format, const UserTypes* types) noexcept;
 [[nodiscard]] bool decode_bool(const Encoded& value);
 [[nodiscard]] std::int64_t decode_integer(const Encoded& value);
 [[nodiscard]] std::uint64_t decode_xid8(const Encoded& value);
@@ -222,14 +255,16 @@ struct Codec<Oid> {
 };
 
 /// Text. As a parameter its type is left for the server to infer, so that a string serves wherever a literal does: for
-/// text, and also for an enum, a date, an inet. Read from the text types, and from any type this module does not know.
+/// text, and also for an enum, a date, an inet. Read from the text types, enums, and any type this module does not know.
 template <>
 struct Codec<std::string> {
     static constexpr std::string_view name = "std::string";
     static constexpr Oid oid = Oid::unspecified;
     static constexpr Format format = Format::text;
     static void encode(std::string_view value, Encoder& out) { out.put_text(value); }
-    static bool accepts(Oid type, Format column) { return detail::accepts_text(type, column); }
+    static bool accepts(Oid type, Format column, const detail::UserTypes* types = nullptr) {
+        return detail::accepts_text(type, column, types);
+    }
     static std::string decode(const Encoded& value) { return std::string(detail::decode_text(value)); }
 };
 
@@ -260,6 +295,7 @@ struct Codec<std::vector<std::byte>> {
 template <class E>
 struct EnumCodec {
     static constexpr Oid oid = Oid::unspecified;
+    static constexpr Oid array_oid = Oid::unspecified;
     static constexpr Format format = Format::text;
     static void encode(E value, Encoder& out) {
         for (const auto& [each, label] : Codec<E>::labels) {
@@ -267,8 +303,8 @@ struct EnumCodec {
         }
         throw ValueError("the value has no label");
     }
-    static bool accepts(Oid type, Format column) {
-        return detail::accepts_text(type, column) || static_cast<std::uint32_t>(type) >= 16384;
+    static bool accepts(Oid type, Format column, const detail::UserTypes* types = nullptr) {
+        return detail::accepts_enum(type, column, types);
     }
     static E decode(const Encoded& value) {
         for (const auto& [each, label] : Codec<E>::labels) {

@@ -53,12 +53,37 @@ enum class Oid : std::uint32_t {
     interval = 1186,
     numeric_array = 1231,
     numeric = 1700,
+    record = 2249,
     void_type = 2278,
     uuid = 2950,
     uuid_array = 2951,
     jsonb = 3802,
     jsonb_array = 3807,
+    int4range = 3904,
+    int4range_array = 3905,
+    numrange = 3906,
+    numrange_array = 3907,
+    tsrange = 3908,
+    tsrange_array = 3909,
+    tstzrange = 3910,
+    tstzrange_array = 3911,
+    daterange = 3912,
+    daterange_array = 3913,
+    int8range = 3926,
+    int8range_array = 3927,
+    int4multirange = 4451,
+    nummultirange = 4532,
+    tsmultirange = 4533,
+    tstzmultirange = 4534,
+    datemultirange = 4535,
+    int8multirange = 4536,
     xid8 = 5069,
+    int4multirange_array = 6150,
+    nummultirange_array = 6151,
+    tsmultirange_array = 6152,
+    tstzmultirange_array = 6153,
+    datemultirange_array = 6155,
+    int8multirange_array = 6157,
 };
 
 /// The name that SQL uses for the type, such as "int4" or "text[]"; "type 16412" for one that is not fixed.
@@ -90,9 +115,49 @@ enum class Oid : std::uint32_t {
     case Oid::uuid: return Oid::uuid_array;
     case Oid::jsonb: return Oid::jsonb_array;
     case Oid::xid8: return Oid::xid8_array;
+    case Oid::int4range: return Oid::int4range_array;
+    case Oid::numrange: return Oid::numrange_array;
+    case Oid::tsrange: return Oid::tsrange_array;
+    case Oid::tstzrange: return Oid::tstzrange_array;
+    case Oid::daterange: return Oid::daterange_array;
+    case Oid::int8range: return Oid::int8range_array;
+    case Oid::int4multirange: return Oid::int4multirange_array;
+    case Oid::nummultirange: return Oid::nummultirange_array;
+    case Oid::tsmultirange: return Oid::tsmultirange_array;
+    case Oid::tstzmultirange: return Oid::tstzmultirange_array;
+    case Oid::datemultirange: return Oid::datemultirange_array;
+    case Oid::int8multirange: return Oid::int8multirange_array;
     default: return Oid::unspecified;
     }
 }
+
+/// The range type over one of the types above, and the multirange type; `unspecified` where there is none here.
+[[nodiscard]] constexpr Oid range_type(Oid subtype) noexcept {
+    switch (subtype) {
+    case Oid::int4: return Oid::int4range;
+    case Oid::int8: return Oid::int8range;
+    case Oid::numeric: return Oid::numrange;
+    case Oid::date: return Oid::daterange;
+    case Oid::timestamp: return Oid::tsrange;
+    case Oid::timestamptz: return Oid::tstzrange;
+    default: return Oid::unspecified;
+    }
+}
+[[nodiscard]] constexpr Oid multirange_type(Oid subtype) noexcept {
+    switch (subtype) {
+    case Oid::int4: return Oid::int4multirange;
+    case Oid::int8: return Oid::int8multirange;
+    case Oid::numeric: return Oid::nummultirange;
+    case Oid::date: return Oid::datemultirange;
+    case Oid::timestamp: return Oid::tsmultirange;
+    case Oid::timestamptz: return Oid::tstzmultirange;
+    default: return Oid::unspecified;
+    }
+}
+
+/// What one of these ranges or multiranges is over, `unspecified` for any other type.
+[[nodiscard]] Oid range_subtype(Oid range) noexcept;
+[[nodiscard]] Oid multirange_subtype(Oid multirange) noexcept;
 
 /// Whether this module reads the type's binary form. Of any other type it reads the text form, as a string.
 [[nodiscard]] bool known_in_binary(Oid type) noexcept;

@@ -47,6 +47,10 @@ class Connector;
 /// not exist, fails those who wait at once; a server that is down is tried again until they time out.
 /// Cancellation: of a task that waits: it leaves the queue. For statements see `Queries`.
 /// Lifetime: when the last copy goes, idle connections are closed, and those in use when they come back.
+/// Threads: a pool and its connections belong to the loop that used them first; on another one each use throws
+/// RuntimeError before anything is touched. Give every loop a pool of its own, or hand the work over:
+/// `wrap_future(run_coroutine_threadsafe(pool.query(…), loop_of_the_pool))`. A copy may be made and kept anywhere, as long
+/// as the last one goes on the pool's loop; `statistics` and `expire` are for that loop too.
 ///
 ///     auto pool = co_await coaio::db::Pool::connect(url, coaio::db::PoolOptions().max_size(10));
 ///     for (auto [id, name] : (co_await pool.query("select id, name from users")).as<int, std::string>()) …

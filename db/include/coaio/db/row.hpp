@@ -46,8 +46,13 @@ public:
     [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
     void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
 
+    /// What is known of types in it that users made; nullptr where nothing is.
+    [[nodiscard]] const UserTypes* types() const noexcept { return types_.get(); }
+    void set_types(std::shared_ptr<const UserTypes> types) noexcept { types_ = std::move(types); }
+
 private:
     Outcome outcome_ = Outcome::committed;
+    std::shared_ptr<const UserTypes> types_;
 };
 
 [[noreturn]] void conversion_failed(const ResultData& data, std::size_t row, std::size_t column,
@@ -77,7 +82,9 @@ template <class T>
 void check_column(const ResultData& data, std::size_t column) {
     static_assert(Scalar<T>, "a column cannot be read as this type: specialize coaio::db::Codec for it");
     Column c = data.column(column);
-    if (!Codec<typename Nullable<T>::Value>::accepts(c.type, c.format)) wrong_type(data, column, cpp_name<T>());
+    if (!accepts<Codec<typename Nullable<T>::Value>>(c.type, c.format, data.types())) {
+        wrong_type(data, column, cpp_name<T>());
+    }
 }
 
 /// The column's type has been checked.
@@ -91,7 +98,7 @@ T decode_cell(const ResultData& data, std::size_t row, std::size_t column) {
     }
     Column c = data.column(column);
     try {
-        return Codec<typename Nullable<T>::Value>::decode(Encoded{c.type, c.format, *bytes});
+        return decode<Codec<typename Nullable<T>::Value>>(Encoded{c.type, c.format, *bytes, data.types()});
     } catch (const ValueError& error) {
         conversion_failed(data, row, column, cpp_name<T>(), error.what());
     }
