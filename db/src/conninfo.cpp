@@ -6,7 +6,11 @@
 #include <coaio/db/error.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <utility>
+
+#include <sys/stat.h>
 
 namespace coaio::db {
 namespace {
@@ -38,6 +42,27 @@ std::string without_secrets(const std::string& problem, std::string_view text) {
     return problem.substr(0, first) + "\"…\"" + problem.substr(last + 1);
 }
 
+// Options that came after libpq 15.
+std::string too_new(const std::string& problem) {
+    struct Newer {
+        const char* key;
+        int since;
+        const char* instead;
+    };
+    static constexpr std::array<Newer, 6> newer = {{{"\"require_auth\"", 16, ""},
+                                                    {"\"sslcertmode\"", 16, ""},
+                                                    {"\"load_balance_hosts\"", 16, "; balance_hosts() does the same"},
+                                                    {"\"sslnegotiation\"", 17, ""},
+                                                    {"\"min_protocol_version\"", 18, ""},
+                                                    {"\"servicefile\"", 18, ""}}};
+    for (const Newer& each : newer) {
+        if (problem.find(each.key) == std::string::npos || pq::library_version() >= each.since) continue;
+        return ": libpq has that from version " + std::to_string(each.since) + " on, and this one is " +
+               std::to_string(pq::library_version()) + each.instead;
+    }
+    return {};
+}
+
 [[noreturn]] void refuse(const std::string& why) { throw UsageError("the connection string is not valid: " + why); }
 
 void refuse_nul(std::string_view text) {
@@ -51,8 +76,13 @@ Conninfo Conninfo::parse(std::string_view text) {
     Conninfo made;
     made.defaults_ = pq::conninfo_defaults();
     auto parsed = pq::parse_conninfo(std::string(text));
-    if (!parsed.problem.empty()) refuse(without_secrets(parsed.problem, text));
+    if (!parsed.problem.empty()) refuse(without_secrets(parsed.problem, text) + too_new(parsed.problem));
     made.given_ = std::move(parsed.values);
+    if (made.given("service")) {
+        auto service = pq::service_defaults(made.given_);
+        if (!service.problem.empty()) refuse(service.problem);
+        made.defaults_ = std::move(service.values);
+    }
     made.check();
     return made;
 }
@@ -76,6 +106,11 @@ void Conninfo::set_default(const std::string& key, const std::string& value) {
 void Conninfo::check() const {
     // A value may hold a NUL that was written as %00.
     for (const auto& [key, value] : given_) refuse_nul(value);
+    // What this libpq does not know it would not do, and not say so either.
+    const char* const demand = std::getenv("PGREQUIREAUTH");
+    if (demand != nullptr && *demand != '\0' && defaults_.count("require_auth") == 0) {
+        refuse("PGREQUIREAUTH is set" + too_new("\"require_auth\""));
+    }
     (void)hosts();
 }
 
@@ -105,6 +140,18 @@ std::vector<Host> Conninfo::hosts() const {
         hosts.push_back(std::move(host));
     }
     return hosts;
+}
+
+std::string Conninfo::passfile_problem() const {
+    if (!get("password").empty()) return {};
+    std::string path = get("passfile");
+    const char* const home = std::getenv("HOME");
+    if (path.empty() && home != nullptr) path = std::string(home) + "/.pgpass";
+    struct stat found{};
+    if (path.empty() || ::stat(path.c_str(), &found) != 0) return {};
+    if (!S_ISREG(found.st_mode)) return "the password file " + path + " is not read: it is no plain file";
+    if ((found.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
+    return "the password file " + path + " is not read: others can read it too; chmod 600 it";
 }
 
 std::string Conninfo::to_string() const {

@@ -141,6 +141,7 @@ void Lanes::enqueue(Ask& ask) {
 
 bool Lanes::joinable(const Lane& lane) const {
     if (lane.link == nullptr || lane.closed || lane.sent.size() >= values_.pipelining) return false;
+    if (lane.link->misplaced()) return false;
     if (lane.sent.empty()) return true;
     if (lane.sent.back().last) return false;
     return quick(Clock::now() - lane.sent.front().since);

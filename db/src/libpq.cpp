@@ -118,6 +118,11 @@ void Session::receive_notice(void* self, const pg_result* raw) noexcept {
 
 Progress Session::poll_connect() {
     if (PQstatus(connection_.get()) == CONNECTION_BAD) return Progress::failed;
+    // The one byte of the answer; libpq does not tell it from other failures, but by its words, which are translated.
+    if (PQstatus(connection_.get()) == CONNECTION_SSL_STARTUP && tls_answer_ == '\0') {
+        char answer = '\0';
+        if (::recv(socket(), &answer, 1, MSG_PEEK | MSG_DONTWAIT) == 1) tls_answer_ = answer;
+    }
     switch (PQconnectPoll(connection_.get())) {
     case PGRES_POLLING_READING: return Progress::wants_read;
     case PGRES_POLLING_WRITING: return Progress::wants_write;
@@ -148,6 +153,13 @@ std::string Session::parameter(const std::string& name) const {
     const char* value = PQparameterStatus(connection_.get(), name.c_str());
     return value != nullptr ? value : "";
 }
+
+bool Session::reports(const char* parameter, std::string_view value) const noexcept {
+    const char* const reported = PQparameterStatus(connection_.get(), parameter);
+    return reported != nullptr && value == reported;
+}
+
+bool Session::encrypted() const noexcept { return PQsslInUse(connection_.get()) != 0; }
 
 bool Session::is_utf8() const noexcept {
     static const int utf8 = pg_char_to_encoding("UTF8");

@@ -32,6 +32,10 @@ struct ParsedConninfo {
 [[nodiscard]] ParsedConninfo parse_conninfo(const std::string& text);
 /// Every option there is, with the value that the environment or libpq gives it.
 [[nodiscard]] std::map<std::string, std::string> conninfo_defaults();
+/// The same where a service of a service file stands before these. `given` are the options that name it.
+[[nodiscard]] ParsedConninfo service_defaults(const std::map<std::string, std::string>& given);
+/// 15 for 15.20.
+[[nodiscard]] int library_version() noexcept;
 
 /// Throws a ParameterError where the statement could not be sent as a whole.
 void refuse_nul(const std::string& sql);
@@ -141,6 +145,9 @@ public:
     Session& operator=(const Session&) = delete;
 
     [[nodiscard]] Progress poll_connect();
+    /// The server was asked for TLS and said that it has none.
+    [[nodiscard]] bool lacks_tls() const noexcept { return tls_answer_ == 'N'; }
+    [[nodiscard]] bool encrypted() const noexcept;
     /// -1 where there is none.
     [[nodiscard]] int socket() const noexcept;
     [[nodiscard]] bool good() const noexcept;
@@ -148,6 +155,8 @@ public:
     [[nodiscard]] int server_version() const noexcept;
     [[nodiscard]] int backend_pid() const noexcept;
     [[nodiscard]] std::string parameter(const std::string& name) const;
+    /// Whether the server has reported that the parameter has this value.
+    [[nodiscard]] bool reports(const char* parameter, std::string_view value) const noexcept;
     /// Whether text still goes both ways as UTF8: the server reports when that changes.
     [[nodiscard]] bool is_utf8() const noexcept;
     /// What libpq says about the connection as a whole; the outcome is the caller's to know.
@@ -209,6 +218,7 @@ private:
     std::unique_ptr<pg_conn, Finish> connection_;
     NoticeHandler notice_handler_;
     std::string last_warning_;
+    char tls_answer_ = '\0';
 };
 
 }  // namespace coaio::db::pq

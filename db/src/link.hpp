@@ -78,6 +78,10 @@ public:
     [[nodiscard]] virtual PqLink* libpq() noexcept { return nullptr; }
 
     [[nodiscard]] virtual LinkState state() const noexcept = 0;
+    /// Its server is not, or no longer, of the kind that was asked for: whoever connects again finds a better one.
+    [[nodiscard]] virtual bool misplaced() const noexcept { return false; }
+    /// It was taken for want of a better one.
+    [[nodiscard]] virtual bool second_choice() const noexcept { return false; }
     /// Looks, without waiting, whether an idle session is still there.
     [[nodiscard]] virtual bool alive() noexcept = 0;
     /// Ends it at once; `broken` from then on. A statement that runs on it fails.

@@ -220,6 +220,7 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
         if (kind == pq::Kind::error) {
             failure = result->error(session_->raw());
             failure->sql = cut_sql(sql);
+            note_refusal(*failure);
             if (!failure->connection_good) {
                 told_to_go_ = true;
                 break;
@@ -284,8 +285,28 @@ void PqLink::refuse_encoding() {
 }
 
 bool PqLink::only_reads() const {
-    return session_->parameter("default_transaction_read_only") == "on" ||
-           session_->parameter("in_hot_standby") == "on";
+    return session_->reports("default_transaction_read_only", "on") || session_->reports("in_hot_standby", "on");
+}
+
+bool PqLink::misplaced() const noexcept {
+    if (!session_) return false;
+    switch (target_) {
+    case Target::any: return refused_to_write_;
+    case Target::read_write:
+    case Target::primary: return refused_to_write_ || session_->reports("in_hot_standby", "on");
+    case Target::read_only:
+        return session_->reports("in_hot_standby", "off") && session_->reports("default_transaction_read_only", "off");
+    case Target::standby:
+    case Target::prefer_standby: return session_->reports("in_hot_standby", "off");
+    }
+    return false;
+}
+
+// Whoever declared a transaction of a primary's to be read-only has asked for it.
+void PqLink::note_refusal(const ErrorFields& failure) noexcept {
+    if (failure.sqlstate != sqlstate::read_only_transaction) return;
+    const bool by_setting = target_ != Target::any && session_->reports("default_transaction_read_only", "on");
+    refused_to_write_ = by_setting || session_->reports("in_hot_standby", "on");
 }
 
 void PqLink::end() noexcept {

@@ -5,6 +5,7 @@
 #include "link.hpp"
 #include "running.hpp"
 #include "statements.hpp"
+#include "target.hpp"
 
 #include <coaio/db/batch.hpp>
 #include <coaio/db/listener.hpp>
@@ -42,6 +43,13 @@ public:
     Coro<> reset() override;
     [[nodiscard]] PqLink* libpq() noexcept override { return this; }
     [[nodiscard]] LinkState state() const noexcept override;
+    /// What kind of server it was connected to, perhaps for want of a better one.
+    void serve_as(Target target, bool second_choice) noexcept {
+        target_ = target;
+        second_choice_ = second_choice;
+    }
+    [[nodiscard]] bool misplaced() const noexcept override;
+    [[nodiscard]] bool second_choice() const noexcept override { return second_choice_; }
     [[nodiscard]] bool alive() noexcept override;
     void close() noexcept override;
     [[nodiscard]] int pid() const noexcept override { return pid_; }
@@ -154,6 +162,8 @@ private:
     void start() noexcept { in_flight_ = sent_ = true; }
     void end() noexcept;
     [[nodiscard]] bool only_reads() const;
+    /// A server that only reads is not asked to write twice.
+    void note_refusal(const ErrorFields& failure) noexcept;
     [[noreturn]] void refuse_encoding();
     void consume();
     void look();
@@ -167,6 +177,9 @@ private:
     std::shared_ptr<const UserTypes> types_;  // of users, that were met; null before
     Duration cancel_timeout_;
     bool cancel_by_closing_;
+    Target target_ = Target::any;
+    bool second_choice_ = false;
+    bool refused_to_write_ = false;
     bool in_use_ = false;
     bool in_flight_ = false;       // sent, and not answered to the end
     bool sent_ = false;            // of the statement in hand

@@ -76,6 +76,7 @@ Coro<T> PqLink::flow_step(Coro<T> work) {
 ErrorFields PqLink::failure_of(const pq::Result& result, const std::string& sql) {
     ErrorFields fields = result.error(session_->raw());
     fields.sql = cut_sql(sql);
+    note_refusal(fields);
     if (fields.connection_good) return fields;
     told_to_go_ = true;
     throw_error(std::move(fields));

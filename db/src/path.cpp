@@ -14,6 +14,11 @@ PqLink& over_libpq(Link& link) {
 
 }  // namespace
 
+std::shared_ptr<Path> Path::again() const {
+    if (use_) return std::make_shared<Path>(use_, scope_);
+    return std::make_shared<Path>(pool_, keeper_);
+}
+
 Coro<> Path::open(std::shared_ptr<Path> self) {
     if (self->pool_ && !self->lease_) self->lease_ = co_await self->pool_->acquire();
     (void)self->link();

@@ -19,6 +19,8 @@ public:
         : pool_(std::move(pool)), keeper_(std::move(keeper)) {}
     Path(std::shared_ptr<Use> use, std::uint64_t scope) noexcept : use_(std::move(use)), scope_(scope) {}
 
+    /// The same way for something else.
+    [[nodiscard]] std::shared_ptr<Path> again() const;
     [[nodiscard]] static Coro<> open(std::shared_ptr<Path> self);
     /// Throws UsageError where it may not be used.
     [[nodiscard]] PqLink& link() const;

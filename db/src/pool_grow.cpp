@@ -97,17 +97,25 @@ Coro<> PoolState::open_first() {
     opened(work.settle(), std::move(link));
 }
 
+TimePoint PoolState::lifetime_end(const Link& link) const {
+    Duration lifetime = values_.max_lifetime;
+    if (lifetime <= Duration::zero()) lifetime = Duration::max();
+    if (link.second_choice()) lifetime = std::min(lifetime, values_.go_back_after);
+    if (lifetime == Duration::max()) return TimePoint::max();
+    // Not all at once, where many were opened together: up to a tenth sooner.
+    const auto tenth = static_cast<std::uint64_t>(std::max<Duration::rep>(lifetime.count() / 10, 1));
+    const Duration jitter(static_cast<Duration::rep>(get_running_loop().random() % tenth));
+    return deadline_in(lifetime - jitter);
+}
+
 void PoolState::opened(Slot& slot, std::unique_ptr<Link> link) {
     ++totals_.opened;
     --opening_;
     failures_ = 0;
-    at_once_ = std::min(values_.max_size, at_once_ * 2);
+    at_once_ = std::min(values_.max_size, at_once_ + 1);  // for each that succeeds, so twice as many the next time
     last_failure_.clear();
     slot.link = std::move(link);
-    // Not all at once, where many were opened together: up to a tenth sooner.
-    const auto tenth = static_cast<std::uint64_t>(std::max<Duration::rep>(values_.max_lifetime.count() / 10, 1));
-    const Duration jitter(static_cast<Duration::rep>(get_running_loop().random() % tenth));
-    slot.expires = deadline_in(values_.max_lifetime - jitter);
+    slot.expires = lifetime_end(*slot.link);
     slot.state = Slot::State::in_use;
     offer(slot);
     grow();
@@ -175,11 +183,23 @@ Coro<> PoolState::clean(WorkGuard work) {
     self->grow();
 }
 
+void PoolState::expire() {
+    ++era_;
+    const std::vector<Slot*> old = std::exchange(idle_, {});
+    for (Slot* each : old) remove(*each);
+}
+
+void PoolState::relocate(Slot& slot) noexcept {
+    const bool news = slot.era == era_;
+    remove(slot);
+    if (news) expire();
+}
+
 void PoolState::arm_housekeeping() {
     if (housekeeping_ || idle_.empty()) return;
     TimePoint next = TimePoint::max();
     for (const Slot* each : idle_) {
-        if (values_.max_lifetime > Duration::zero()) next = std::min(next, each->expires);
+        next = std::min(next, each->expires);
         if (values_.max_idle > Duration::zero() && slots_.size() > values_.min_size) {
             next = std::min(next, each->idle_since + values_.max_idle);
         }

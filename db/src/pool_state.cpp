@@ -192,20 +192,23 @@ bool PoolState::needs_ping(const Slot& slot) const {
     return slot.was_idle && Clock::now() - slot.idle_since >= values_.ping_after;
 }
 
-bool PoolState::worn_out(const Slot& slot, TimePoint now) const {
-    return slot.era != era_ || (values_.max_lifetime > Duration::zero() && now >= slot.expires);
-}
+bool PoolState::worn_out(const Slot& slot, TimePoint now) const { return slot.era != era_ || now >= slot.expires; }
 
 Slot* PoolState::take_idle() {
     while (!idle_.empty()) {
         Slot* const slot = idle_.back();
         idle_.pop_back();
-        if (slot->link->alive() && !worn_out(*slot, Clock::now())) {
+        const bool fit = slot->link->alive() && !worn_out(*slot, Clock::now());
+        if (fit && !slot->link->misplaced()) {
             slot->state = Slot::State::in_use;
             slot->was_idle = true;
             return slot;
         }
-        remove(*slot);
+        if (fit) {
+            relocate(*slot);
+        } else {
+            remove(*slot);
+        }
     }
     return nullptr;
 }
@@ -239,6 +242,18 @@ void PoolState::give_back(Slot& slot) noexcept {
         remove(slot);
         return;
     }
+    if (slot.link->misplaced()) {
+        relocate(slot);
+    } else {
+        take_back(slot);
+    }
+    try {
+        grow();
+    } catch (...) {  // no memory for another one: the next who comes tries again
+    }
+}
+
+void PoolState::take_back(Slot& slot) noexcept {
     try {
         switch (slot.link->state()) {
         case LinkState::idle:
@@ -259,10 +274,6 @@ void PoolState::give_back(Slot& slot) noexcept {
         }
     } catch (...) {
         remove(slot);
-    }
-    try {
-        grow();
-    } catch (...) {  // no memory for another one: the next who comes tries again
     }
 }
 
@@ -310,12 +321,6 @@ void PoolState::remove(Slot& slot) noexcept {
     std::erase(idle_, &slot);
     slots_.erase(slot.self);
     if (closed_ && slots_.empty() && loop_alive()) drained_.set();
-}
-
-void PoolState::expire() {
-    ++era_;
-    const std::vector<Slot*> old = std::exchange(idle_, {});
-    for (Slot* each : old) remove(*each);
 }
 
 Coro<> PoolState::close() {

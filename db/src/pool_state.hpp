@@ -147,10 +147,14 @@ private:
     [[nodiscard]] static Coro<> open(WorkGuard work);
     [[nodiscard]] static Coro<> clean(WorkGuard work);
     void opened(Slot& slot, std::unique_ptr<Link> link);
+    [[nodiscard]] TimePoint lifetime_end(const Link& link) const;
     void open_failed(const std::exception_ptr& failure);
     void retry_later();
     void offer(Slot& slot);
+    void take_back(Slot& slot) noexcept;
     void remove(Slot& slot) noexcept;
+    /// One that is misplaced goes, and so do those that were opened before that was known.
+    void relocate(Slot& slot) noexcept;
     [[nodiscard]] bool worn_out(const Slot& slot, TimePoint now) const;
     void fail_waiters(const std::exception_ptr& failure) noexcept;
     void keep_house();

@@ -33,6 +33,8 @@ struct FakeServer {
     std::size_t mixed_up = 0;            ///< a session was used by two at once, or handed out in a transaction
     std::map<std::string, int> rows;     ///< that are committed, and how often
     std::map<std::string, bool> tokens;  ///< of commits; true: taken by a look-up, so that they cannot be committed
+    std::map<coaio::TimePoint, std::size_t> begun;  ///< attempts, by when they began
+    bool second_best = false;                       ///< and so are its sessions
     bool down = false;
     bool silent = false;
     /// Asked at each statement: it is the connection's last; it has no effect, it has one, or it has one later.
@@ -91,6 +93,11 @@ public:
     [[nodiscard]] int server_version() const noexcept override { return 150000; }
     [[nodiscard]] std::string parameter(const std::string&) const override { return {}; }
 
+    [[nodiscard]] bool misplaced() const noexcept override { return misplaced_; }
+    [[nodiscard]] bool second_choice() const noexcept override { return second_choice_; }
+
+    /// The server has become another kind of server.
+    void change() noexcept { misplaced_ = true; }
     /// The server ended the session while nobody looked.
     void vanish() noexcept { gone_ = true; }
 
@@ -187,6 +194,8 @@ private:
     bool gone_ = false;
     bool in_transaction_ = false;
     std::vector<std::string> written_;
+    bool misplaced_ = false;
+    bool second_choice_ = server_->second_best;
 };
 
 class FakeConnector final : public coaio::db::detail::Connector {
@@ -200,6 +209,7 @@ private:
     struct Attempt {
         explicit Attempt(FakeServer& on) : server(&on) {
             ++server->attempts;
+            ++server->begun[coaio::Clock::now()];
             ++server->attempts_now;
             server->most_attempts_now = std::max(server->most_attempts_now, server->attempts_now);
         }

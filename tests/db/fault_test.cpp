@@ -62,8 +62,8 @@ private:
     int port_ = 0;
 };
 
-std::ptrdiff_t open_descriptors() {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+std::ptrdiff_t entries(const char* folder) {
+    return std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator());
 }
 
 Coro<coaio::Duration> time_to_cancel(coaio::Task<db::Rows> task) {
@@ -170,8 +170,8 @@ Coro<std::string> failure(std::string url) {
     co_return "connected";
 }
 
-Coro<> fail_often(std::string refused, std::string silent) {
-    for (int i = 0; i < 50; ++i) {
+Coro<> fail_often(std::string refused, std::string silent, int times) {
+    for (int i = 0; i < times; ++i) {
         const auto why = co_await failure("user=me host=127.0.0.1 port=" + refused);
         CHECK_THAT(why, tests::contains("refused"));
     }
@@ -236,10 +236,12 @@ TEST_CASE("CON-03: every address gets its share of the time", "[pgtest]") {
 TEST_CASE("CON-01 FLT-11: refused and silent servers are told apart, and nothing is left behind") {
     const SilentPort closed(false);
     const SilentPort silent(true);
-    tests::run_timely(fail_often(closed.port(), silent.port()));
-    const auto before = open_descriptors();
-    tests::run_timely(fail_often(closed.port(), silent.port()));
-    CHECK(open_descriptors() == before);
+    tests::run_timely(fail_often(closed.port(), silent.port(), 1));
+    const auto before = entries("/proc/self/fd");
+    const auto threads = entries("/proc/self/task");
+    tests::run_timely(fail_often(closed.port(), silent.port(), 1000));
+    CHECK(entries("/proc/self/fd") == before);
+    CHECK(entries("/proc/self/task") == threads);
 }
 
 TEST_CASE("what still runs in a transaction that is undone is ended with its session", "[pgtest]") {

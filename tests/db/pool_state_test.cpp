@@ -218,6 +218,92 @@ Coro<> grow_old(World& world) {
     CHECK(world.server->sessions == 0);
 }
 
+Coro<> recover(World& world) {
+    world.server->connect_time = 100ms;
+    world.server->down = true;
+    std::vector<coaio::Task<>> tasks;
+    for (int i = 0; i < 16; ++i) tasks.push_back(coaio::create_task(use_once(world, 1h)));
+    co_await coaio::sleep(10s);
+    world.server->down = false;
+    world.server->begun.clear();
+    for (auto& task : tasks) co_await task;
+    std::vector<std::size_t> begun;
+    begun.reserve(world.server->begun.size());
+    for (const auto& [when, count] : world.server->begun) begun.push_back(count);
+    CHECK(begun == std::vector<std::size_t>{1, 2, 4, 8, 1});
+}
+
+Coro<> hold_all(World& world, int count) {
+    std::vector<Lease> all;
+    for (int i = 0; i < count; ++i) all.push_back(co_await world.pool->acquire());
+}
+
+Coro<> age_apart(World& world) {
+    co_await hold_all(world, 20);
+    co_await coaio::sleep(89min);
+    CHECK(world.server->sessions == 20);
+    std::size_t steps = 0;
+    for (int i = 0; i < 11; ++i) {
+        const std::size_t before = world.server->sessions;
+        co_await coaio::sleep(1min);
+        if (world.server->sessions < before) ++steps;
+    }
+    CHECK(world.server->sessions == 0);
+    CHECK(steps > 3);
+}
+
+Coro<> never_age(World& world) {
+    co_await hold_all(world, 20);
+    for (int i = 0; i < 20; ++i) {
+        co_await coaio::sleep(1000h);
+        co_await hold_all(world, 20);
+    }
+    CHECK(world.pool->statistics().opened == 20);
+    CHECK(world.pool->statistics().closed == 0);
+    CHECK(world.server->sessions == 20);
+}
+
+Coro<> look_for_better(World& world) {
+    world.server->second_best = true;
+    co_await hold_all(world, 3);
+    co_await coaio::sleep(10s);
+    co_await hold_all(world, 3);
+    CHECK(world.pool->statistics().opened == 3);
+    co_await coaio::sleep(25s);
+    world.server->second_best = false;
+    co_await hold_all(world, 3);
+    CHECK(world.pool->statistics().opened == 6);
+    co_await coaio::sleep(5min);
+    co_await hold_all(world, 3);
+    CHECK(world.pool->statistics().opened == 6);
+}
+
+Coro<> be_misplaced(World& world) {
+    co_await hold_all(world, 3);
+    Lease kept = co_await world.pool->acquire();
+    {
+        Lease changed = co_await world.pool->acquire();
+        static_cast<tests::FakeLink&>(changed.link()).change();
+    }
+    CHECK(world.pool->statistics().size == 1);
+    // What was held meanwhile goes too, and says nothing new.
+    Lease fresh = co_await world.pool->acquire();
+    static_cast<tests::FakeLink&>(kept.link()).change();
+    kept.give_back();
+    fresh.give_back();
+    CHECK(world.pool->statistics().idle == 1);
+    CHECK(world.pool->statistics().closed == 3);
+    // One that is idle when it changes is not handed out.
+    Lease again = co_await world.pool->acquire();
+    auto& idle = static_cast<tests::FakeLink&>(again.link());
+    again.give_back();
+    idle.change();
+    const auto opened = world.pool->statistics().opened;
+    co_await use_once(world);
+    CHECK(world.pool->statistics().opened == opened + 1);
+    require_whole(world);
+}
+
 Coro<> keep_some(World& world) {
     co_await use_once(world);
     co_await coaio::sleep(1s);
@@ -345,6 +431,26 @@ TEST_CASE("POL-08: a thousand who gave up leave nothing behind") { in(db::PoolOp
 
 TEST_CASE("POL-10 POL-11: while the server is down one attempt at a time is made, and nobody fails for it") {
     in(db::PoolOptions().max_size(8), be_down_for_a_while);
+}
+
+TEST_CASE("POL-11: a server that has come back is sent one session first, then twice as many each time") {
+    in(db::PoolOptions().max_size(16).acquire_timeout(1h), recover);
+}
+
+TEST_CASE("POL-13: connections of one age do not all go at once") {
+    in(db::PoolOptions().max_size(20).max_lifetime(100min).max_idle(0s), age_apart);
+}
+
+TEST_CASE("POL-13: without limits of age and of idleness connections stay") {
+    in(db::PoolOptions().max_size(20).max_lifetime(0s).max_idle(0s), never_age);
+}
+
+TEST_CASE("FLT-10: a connection that was taken for want of a better one is given up after a while") {
+    in(db::PoolOptions().max_size(3), look_for_better);
+}
+
+TEST_CASE("FLT-08: where one connection leads to the wrong server, all that are as old are replaced") {
+    in(db::PoolOptions().max_size(3), be_misplaced);
 }
 
 TEST_CASE("AUT-05: a refusal that will not change fails those who wait") { in(db::PoolOptions(), be_refused); }

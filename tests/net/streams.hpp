@@ -7,6 +7,8 @@
 #include <coaio/net/stream.hpp>
 #include <coaio/net/tls.hpp>
 
+#include "support/authority.hpp"
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -14,18 +16,12 @@
 
 namespace tests {
 
-/// A certificate authority of this run, and a certificate that it issued.
-struct Authority {
-    Authority();
-    /// A certificate for these names (`DNS:localhost`, `IP:127.0.0.1`).
+/// An authority whose certificates are as net takes them.
+struct NetAuthority : Authority {
     [[nodiscard]] coaio::net::TlsIdentity issue(const std::string& names, bool expired = false) const;
-    std::string root;  // PEM
-
-private:
-    std::string key_;
 };
 
-[[nodiscard]] const Authority& authority();
+[[nodiscard]] const NetAuthority& authority();
 [[nodiscard]] coaio::net::TlsContext server_context();
 [[nodiscard]] coaio::net::TlsContext client_context();
 

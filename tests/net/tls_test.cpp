@@ -95,7 +95,7 @@ TEST_CASE("a certificate for another name, of another authority, or expired is r
     CHECK_THAT(wrong_name.client_error->what(), tests::contains("hostname mismatch"));
     CHECK(wrong_name.server_error);
 
-    const tests::Authority other;
+    const tests::NetAuthority other;
     const auto untrusted = meet(trusting(other.root), "localhost", tests::server_context());
     REQUIRE(untrusted.client_error);
     CHECK(untrusted.client_error->reason() == TlsError::Reason::certificate);

@@ -17,8 +17,10 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,10 +67,12 @@ std::string make_folder(uid_t uid, gid_t gid) {
 // Runs a program as the user, with its output in `log`, and returns its pid. The child dies with this process.
 pid_t spawn(const std::vector<std::string>& words, uid_t uid, gid_t gid, const std::string& log, int death_signal) {
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
     std::array<std::string, 5> texts = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "HOME=/", "TZ=UTC", "LANG=C.UTF-8"};
     std::vector<char*> environment;
+    environment.reserve(texts.size() + 1);
     for (auto& text : texts) environment.push_back(text.data());
     environment.push_back(nullptr);
     bool other_user = uid != geteuid();
@@ -98,6 +102,20 @@ pid_t spawn(const std::vector<std::string>& words, uid_t uid, gid_t gid, const s
     _exit(127);
 }
 
+// Somebody else may take it before the server does, but hardly: the kernel goes round.
+int free_port() {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    const bool found = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                       ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    ::close(fd);
+    if (!found) fail("no port is free");
+    return ntohs(address.sin_port);
+}
+
 int wait_for_exit(pid_t child) {
     int status = 0;
     while (waitpid(child, &status, 0) < 0) {
@@ -120,7 +138,10 @@ struct Clear {
 
 }  // namespace
 
-Postgres::Postgres(const Settings& settings) : settings_(settings), binaries_(find_binaries()) {
+Postgres::Postgres(const Settings& settings) : Postgres(settings, nullptr) {}
+
+Postgres::Postgres(const Settings& settings, const Postgres* primary)
+    : settings_(settings), binaries_(find_binaries()), port_(has_network() ? free_port() : 5432) {
     uid_ = geteuid();
     gid_ = getegid();
     if (uid_ == 0) {
@@ -133,7 +154,11 @@ Postgres::Postgres(const Settings& settings) : settings_(settings), binaries_(fi
     folder_ = make_folder(uid_, gid_);
     start_guard();
     try {
-        make_cluster();
+        if (primary != nullptr) {
+            copy_cluster(*primary);
+        } else {
+            make_cluster();
+        }
         start();
     } catch (...) {
         std::error_code ignored;
@@ -154,6 +179,14 @@ Postgres::~Postgres() {
     kill(guard_, SIGKILL);
     wait_for_exit(guard_);
 }
+
+std::unique_ptr<Postgres> Postgres::standby_of(const Postgres& primary) {
+    Settings settings = primary.settings_;
+    settings.erase("listen_addresses");
+    return std::unique_ptr<Postgres>(new Postgres(settings, &primary));
+}
+
+Postgres::Settings Postgres::for_standbys() { return {{"wal_level", "replica"}, {"max_wal_senders", "8"}}; }
 
 Postgres& Postgres::shared() {
     static Postgres server;
@@ -181,11 +214,47 @@ void Postgres::make_cluster() {
     if (status != 0) fail("initdb failed: " + log_end());
 }
 
+void Postgres::copy_cluster(const Postgres& primary) {
+    const int status = wait_for_exit(
+        spawn({binaries_ + "/pg_basebackup", "-D", folder_ + "/data", "-h", primary.folder_, "-p",
+               std::to_string(primary.port_), "-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync"},
+              uid_, gid_, folder_ + "/log", SIGKILL));
+    if (status != 0) fail("pg_basebackup failed: " + log_end());
+}
+
+std::string Postgres::write_file(const std::string& name, const std::string& text, mode_t mode) const {
+    const std::string path = folder_ + "/" + name;
+    std::ofstream(path) << text;
+    if (chmod(path.c_str(), mode) != 0 || (uid_ != geteuid() && chown(path.c_str(), uid_, gid_) != 0)) {
+        fail("cannot write " + path);
+    }
+    return path;
+}
+
+void Postgres::promote() const {
+    if (value("postgres", "select pg_promote()") != "t") fail("it was not promoted: " + log_end());
+}
+
+bool Postgres::await_replay(const Postgres& primary, std::chrono::milliseconds limit) const {
+    const std::string written = primary.value("postgres", "select pg_current_wal_lsn()");
+    return await_value("select pg_last_wal_replay_lsn() >= '" + written + "'", "t", limit);
+}
+
+bool Postgres::await_value(const std::string& statement, const std::string& wanted,
+                           std::chrono::milliseconds limit) const {
+    const auto deadline = Clock::now() + limit;
+    while (value("postgres", statement) != wanted) {
+        if (Clock::now() >= deadline) return false;
+        look_again_soon();
+    }
+    return true;
+}
+
 void Postgres::start() {
     if (running()) return;
     Settings all = {{"listen_addresses", ""},
                     {"unix_socket_directories", folder_},
-                    {"port", "5432"},
+                    {"port", std::to_string(port_)},
                     {"fsync", "off"},
                     {"full_page_writes", "off"},
                     {"shared_buffers", "32MB"},
@@ -199,7 +268,8 @@ void Postgres::start() {
     std::vector<std::string> words = {binaries_ + "/postgres", "-D", folder_ + "/data"};
     for (const auto& [key, value] : all) {
         words.emplace_back("-c");
-        words.push_back(key + "=" + value);
+        words.push_back(key);
+        words.back().append("=").append(value);
     }
     server_ = spawn(words, uid_, gid_, folder_ + "/log", SIGQUIT);
     await_ready();
@@ -233,7 +303,7 @@ void Postgres::restart(Stop how) {
 }
 
 std::string Postgres::conninfo(const std::string& database) const {
-    return "host=" + folder_ + " port=5432 user=postgres dbname=" + database;
+    return "host=" + folder_ + " port=" + std::to_string(port_) + " user=postgres dbname=" + database;
 }
 
 std::string Postgres::log_end() const {

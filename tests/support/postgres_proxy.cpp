@@ -49,6 +49,17 @@ int bound_socket(int port) {
     return fd;
 }
 
+int connect_to_port(int port) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
+    ::close(fd);
+    return -1;
+}
+
 int port_of(int fd) {
     sockaddr_in address{};
     socklen_t size = sizeof(address);
@@ -91,7 +102,8 @@ Fault Fault::replace(std::string bytes) {
 
 class PostgresProxy::Impl {
 public:
-    Impl(std::string target, std::uint64_t seed) : target_(std::move(target)), random_(seed) {
+    Impl(const Postgres& server, std::uint64_t seed) : random_(seed) {
+        lead_to(server);
         keeper_ = bound_socket(0);
         port_ = port_of(keeper_);
         set_listening(Listen::normal);
@@ -114,6 +126,11 @@ public:
     }
 
     [[nodiscard]] int port() const noexcept { return port_; }
+    /// By the network, where it listens there: there is no TLS on a socket in a folder.
+    void lead_to(const Postgres& server) {
+        target_ = server.socket_folder() + "/.s.PGSQL." + std::to_string(server.port());
+        target_port_ = server.has_network() ? server.port() : 0;
+    }
 
     /// Runs it in the proxy's thread.
     void perform(std::function<void()> step) {
@@ -202,6 +219,7 @@ private:
     void drain(int fd);
 
     std::string target_;
+    int target_port_ = 0;
     std::mt19937_64 random_;
     int keeper_ = -1;  // holds the port while nobody listens
     int listener_ = -1;
@@ -324,6 +342,7 @@ void PostgresProxy::Impl::take_connections() {
 }
 
 int PostgresProxy::Impl::connect_to_server() const {
+    if (target_port_ != 0) return connect_to_port(target_port_);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (target_.size() >= sizeof(address.sun_path)) fail("the path of the server's socket is too long");
@@ -349,7 +368,7 @@ void PostgresProxy::Impl::read(Link& link, Pipe& pipe) {
 
 void PostgresProxy::Impl::judge(Link& link, Pipe& pipe) {
     while (!link.gone && !pipe.in.empty() && !pipe.frozen && !pipe.held(std::chrono::steady_clock::now())) {
-        if (!pipe.plain) {
+        if (!pipe.plain && pipe.left == 0) {
             pipe.put(std::exchange(pipe.in, {}), weather_, random_);
         } else if (pipe.left > 0) {
             const std::size_t size = std::min<std::uint64_t>(pipe.left, pipe.in.size());
@@ -475,7 +494,7 @@ void PostgresProxy::Impl::drain(int fd) {
 }
 
 PostgresProxy::PostgresProxy(const Postgres& server, std::uint64_t seed)
-    : impl_(std::make_unique<Impl>(server.socket_folder() + "/.s.PGSQL.5432", seed)) {}
+    : impl_(std::make_unique<Impl>(server, seed)) {}
 
 PostgresProxy::~PostgresProxy() = default;
 
@@ -483,6 +502,10 @@ int PostgresProxy::port() const noexcept { return impl_->port(); }
 
 std::string PostgresProxy::conninfo(const std::string& database) const {
     return "host=127.0.0.1 port=" + std::to_string(port()) + " user=postgres dbname=" + database + " sslmode=disable";
+}
+
+void PostgresProxy::lead_to(const Postgres& server) {
+    impl_->perform([&] { impl_->lead_to(server); });
 }
 
 void PostgresProxy::on(Spot spot, Fault fault) {

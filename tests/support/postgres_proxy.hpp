@@ -149,6 +149,9 @@ public:
     /// "host=127.0.0.1 port=… user=postgres dbname=… sslmode=disable"
     [[nodiscard]] std::string conninfo(const std::string& database) const;
 
+    /// Connections from now on go to that server.
+    void lead_to(const Postgres& server);
+
     /// Of several rules for a message the first one applies.
     void on(Spot spot, Fault fault);
     /// Forgets all rules.

@@ -3,6 +3,8 @@
 
 #include <coaio/db/error.hpp>
 
+#include <coaio/core/coro.hpp>
+#include <coaio/core/detail/closure.hpp>
 #include <coaio/core/time.hpp>
 
 #include <chrono>
@@ -16,6 +18,28 @@ namespace coaio::db {
 
 /// Called, on the loop's thread, with each notice or warning that a server sends. Must not throw.
 using NoticeHandler = std::function<void(const ErrorFields&)>;
+
+/// What a password is wanted for: the scope that a password provider gets.
+class PasswordRequest {
+public:
+    PasswordRequest(std::string host, std::string port, std::string user, std::string database)
+        : host_(std::move(host)), port_(std::move(port)), user_(std::move(user)), database_(std::move(database)) {}
+
+    /// The host's name as it was given, or the folder of its socket.
+    [[nodiscard]] const std::string& host() const noexcept { return host_; }
+    [[nodiscard]] const std::string& port() const noexcept { return port_; }
+    [[nodiscard]] const std::string& user() const noexcept { return user_; }
+    [[nodiscard]] const std::string& database() const noexcept { return database_; }
+
+private:
+    std::string host_;
+    std::string port_;
+    std::string user_;
+    std::string database_;
+};
+
+/// Gives the password for a new session; see `password`.
+using PasswordProvider = std::function<Coro<std::string>(PasswordRequest&)>;
 
 namespace detail {
 
@@ -31,8 +55,10 @@ struct ConnectValues {
     CommitValues commit;
     std::size_t statement_cache = 256;
     bool cancel_by_closing = false;
+    bool balance_hosts = false;
     std::vector<std::pair<std::string, std::string>> settings;
     NoticeHandler on_notice;
+    PasswordProvider password;
 };
 
 struct PoolValues {
@@ -45,6 +71,7 @@ struct PoolValues {
     Duration max_idle = std::chrono::minutes(10);
     Duration ping_after = std::chrono::seconds(1);
     Duration ping_timeout = std::chrono::seconds(2);
+    Duration go_back_after = std::chrono::seconds(30);
 };
 
 /// The setters that `ConnectOptions` and `PoolOptions` have in common.
@@ -86,11 +113,33 @@ public:
         connect_.cancel_by_closing = value;
         return self();
     }
+    /// Tries the hosts of the connection string, and the addresses of each, in a random order for every new session, so
+    /// that sessions spread over them. Else in their order. As libpq's `load_balance_hosts=random`, which came with 16.
+    Self& balance_hosts(bool value) {
+        connect_.balance_hosts = value;
+        return self();
+    }
     /// A run-time parameter set when connected: `search_path`, `statement_timeout`, …
     Self& setting(std::string name, std::string value) {
         connect_.settings.emplace_back(std::move(name), std::move(value));
         return self();
     }
+    /// Who knows the password, in place of the connection string, the environment and the password file. It is asked for
+    /// every new session, and of several hosts for each that is tried: passwords may change, or be made for a quarter of
+    /// an hour. Its time counts as connecting does; what it throws, connecting throws. The lambda lives as long as what
+    /// connects.
+    ///
+    ///     auto provider = [vault](coaio::db::PasswordRequest& request) -> coaio::Coro<std::string> {
+    ///         co_return co_await vault->secret_of(request.user());
+    ///     };
+    ///     auto options = coaio::db::PoolOptions().password(provider);
+    template <class F>
+    Self& password(F&& provider) {
+        COAIO_CHECK_BODY(F);
+        connect_.password = std::forward<F>(provider);
+        return self();
+    }
+    /// Called with the server's notices, and with warnings of the client's own: a password file that is not read.
     Self& on_notice(NoticeHandler handler) {
         connect_.on_notice = std::move(handler);
         return self();
@@ -170,6 +219,12 @@ public:
         pool_.max_idle = value;
         return *this;
     }
+    /// With `target_session_attrs=prefer-standby`: how long a connection to a primary, taken because no standby was there,
+    /// lives before a standby is looked for again. 30 s; `max_lifetime` where that is shorter.
+    PoolOptions& go_back_after(Duration value) {
+        pool_.go_back_after = value;
+        return *this;
+    }
     /// A connection that was idle for this long is tried with a round trip before it is handed out. 1 s; 0: always.
     PoolOptions& ping_after(Duration value) {
         pool_.ping_after = value;
@@ -184,3 +239,6 @@ private:
 };
 
 }  // namespace coaio::db
+
+template <>
+inline constexpr bool coaio::enable_scope<coaio::db::PasswordRequest> = true;

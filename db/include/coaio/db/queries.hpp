@@ -9,8 +9,10 @@
 
 #include <coaio/core/coro.hpp>
 #include <coaio/core/gather.hpp>
+#include <coaio/core/time.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,6 +54,8 @@ Coro<T> read_value(Coro<Rows> answer) {
 [[nodiscard]] Coro<std::uint64_t> read_affected(Coro<Rows> answer);
 
 }  // namespace detail
+
+class Within;
 
 /// The verbs of whatever can run a statement: `Pool`, `Connection`, `Transaction`.
 ///
@@ -143,11 +147,42 @@ public:
         return CopyOut(detail::open_copy_out(self().path(), std::string(sql)));
     }
 
+    /// The same for single statements that must be over within `limit`, waiting for a connection included, and whose
+    /// deadline the server knows as well; see Within.
+    [[nodiscard]] Within within(Duration limit) const;
+
 protected:
     Queries() = default;
 
 private:
     [[nodiscard]] const Self& self() const noexcept { return static_cast<const Self&>(*this); }
 };
+
+/// Statements with a deadline: what `within` gives. A client's time-out alone ends a statement by a cancel request, which
+/// may not arrive. Here the server is told, in the same message as the statement, how much time is left, as its
+/// `statement_timeout`, which is afterwards as it was; so the statement ends there too if the client is gone by then.
+///
+/// What is sent together is a transaction, so statements that cannot stand in one, such as VACUUM, are refused.
+/// Errors: TimeoutError when the time is over, whoever noticed first.
+///
+///     auto rows = co_await pool.within(2s).query("select …");
+class Within : public Queries<Within> {
+public:
+    /// For the library.
+    Within(std::shared_ptr<detail::Path> path, Duration limit) noexcept : path_(std::move(path)), limit_(limit) {}
+
+private:
+    friend Queries<Within>;
+    [[nodiscard]] Coro<Rows> run_statement(std::string sql, Params params) const;
+    std::shared_ptr<detail::Path> path() const = delete;  // streams, batches and copies take `coaio::timeout`
+
+    std::shared_ptr<detail::Path> path_;
+    Duration limit_;
+};
+
+template <class Self>
+Within Queries<Self>::within(Duration limit) const {
+    return Within(self().path(), limit);
+}
 
 }  // namespace coaio::db
