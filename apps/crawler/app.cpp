@@ -2,7 +2,6 @@
 #include "crawler/app.hpp"
 
 #include <chrono>
-#include <csignal>
 #include <exception>
 #include <fstream>
 #include <optional>
@@ -10,13 +9,12 @@
 #include <string>
 #include <utility>
 
-#include <coaio/core/dump.hpp>
 #include <coaio/core/error.hpp>
-#include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/task_group.hpp>
 
+#include "crawler/console.hpp"
 #include "crawler/report.hpp"
 #include "crawler/summary.hpp"
 
@@ -24,33 +22,6 @@ namespace crawl {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// The log, whose last line may be one that is written over again and again.
-class Screen {
-public:
-    explicit Screen(const Output& output) : output_(output) {}
-
-    void line(const std::string& text) {
-        clear();
-        *output_.log << text << '\n' << std::flush;
-    }
-    void live(const std::string& text) {
-        clear();
-        *output_.log << text << std::flush;
-        live_ = true;
-    }
-    void clear() {
-        if (live_) *output_.log << "\r\x1b[K" << std::flush;
-        live_ = false;
-    }
-    [[nodiscard]] bool is_terminal() const noexcept { return output_.terminal; }
-    // The last column stays free: writing there moves some terminals to the next line.
-    [[nodiscard]] std::size_t width() const noexcept { return output_.width > 1 ? output_.width - 1 : 0; }
-
-private:
-    Output output_;
-    bool live_ = false;
-};
 
 coaio::Coro<> show_progress(const Crawler& crawler, Screen& screen) {
     const coaio::Duration pause = screen.is_terminal() ? coaio::Duration(500ms) : coaio::Duration(5s);
@@ -77,33 +48,6 @@ std::string line_about(const Page& page) {
 coaio::Coro<> show_pages(coaio::AsyncGenerator<PageId> pages, const Crawler& crawler, Screen& screen) {
     while (auto id = co_await pages.next()) screen.line(line_about(crawler.frontier().page(*id)));
 }
-
-/// Listens to signals for as long as it lives. SIGINT is not among them: `run` makes a cancellation of it.
-class Signals {
-public:
-    explicit Signals(Screen& screen) : loop_(&coaio::get_running_loop()) {
-        loop_->add_signal_handler(SIGTERM, [this] {
-            terminated_ = true;
-            if (crawling_) crawling_->cancel();
-            loop_->remove_signal_handler(SIGTERM);  // the next one ends the program
-        });
-        loop_->add_signal_handler(SIGUSR1, [&screen] { screen.line(coaio::dump_tasks(coaio::all_loops)); });
-    }
-    Signals(const Signals&) = delete;
-    Signals& operator=(const Signals&) = delete;
-    ~Signals() {
-        loop_->remove_signal_handler(SIGTERM);
-        loop_->remove_signal_handler(SIGUSR1);
-    }
-
-    void will_end(coaio::Task<> crawling) { crawling_ = std::move(crawling); }
-    [[nodiscard]] bool terminated() const noexcept { return terminated_; }
-
-private:
-    coaio::Loop* loop_;
-    std::optional<coaio::Task<>> crawling_;
-    bool terminated_ = false;
-};
 
 std::string trouble_of(const std::exception_ptr& error) {
     try {

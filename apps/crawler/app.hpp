@@ -1,27 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstddef>
 #include <functional>
-#include <iosfwd>
 #include <string>
 
 #include <coaio/core/coro.hpp>
 
+#include "crawler/console.hpp"
 #include "crawler/crawler.hpp"
 #include "crawler/fetcher.hpp"
 #include "crawler/options.hpp"
 #include "crawler/store.hpp"
 
 namespace crawl {
-
-/// Where a crawl speaks: its summary goes to `out`, its progress to `log`.
-struct Output {
-    std::ostream* out = nullptr;
-    std::ostream* log = nullptr;
-    bool terminal = false;   // `log` is one: its last line may be written over
-    std::size_t width = 80;  // of the terminal
-};
 
 /// Runs a crawler, with what belongs beside it; it may tell the user a line.
 using RunCrawler = std::function<coaio::Coro<>(Crawler& crawler, std::function<void(const std::string&)> say)>;

@@ -54,6 +54,22 @@ Crawler::Crawler(Options options, Fetcher& fetcher, Store* store)
     for (const auto& text : options_.urls) frontier_.add_start(coaio::http::Url::parse(text));
 }
 
+Crawler::Crawler(Options options, Fetcher& fetcher, FrontierStore& store)
+    : options_(std::move(options)),
+      fetcher_(&fetcher),
+      store_(&store),
+      lead_(&store),
+      frontier_(options_.scope, options_.manners),
+      slots_(options_.concurrency),
+      may_lead_on_(true) {
+    for (const auto& text : options_.urls) frontier_.add_to_scope(coaio::http::Url::parse(text));
+}
+
+void Crawler::wind_down() noexcept {
+    winds_down_ = true;
+    changed_.set();
+}
+
 coaio::AsyncGenerator<PageId> Crawler::finished() {
     if (finished_ != nullptr) throw coaio::RuntimeError("the finished pages of a crawl are for one listener");
     finished_ = std::make_unique<coaio::Queue<PageId>>();
@@ -86,20 +102,34 @@ coaio::Coro<> Crawler::run() {
 
 coaio::Coro<> Crawler::dispatch(coaio::TaskGroup& group) {
     if (store_ != nullptr && options_.scope.max_pages != 0) co_await reserve_known();
-    if (options_.ignore_robots) {
+    if (lead_ != nullptr) {
+        co_await begin_sites(group);
+    } else if (options_.ignore_robots) {
         for (PageId id = 0; id < frontier_.pages().size(); ++id) read_sitemaps_of(group, frontier_.page(id).host);
     }
     while (!is_done()) {
+        if (wants_more()) co_await ask_for_more();
         auto slot = co_await slots_.scoped();
         const auto now = loop_now();
-        const auto id = frontier_.take(now);
+        const auto id = winds_down_ ? std::nullopt : frontier_.take(now);
         if (id) {
             group.create_task(visit(group, *id, std::move(slot)), {.name = frontier_.page(*id).url});
             continue;
         }
         slot.release();
-        if (!is_done()) co_await wait_for_change(frontier_.next_time(now));
+        if (wants_more() || is_done()) continue;
+        co_await wait_for_change(winds_down_ ? std::nullopt : frontier_.next_time(now));
     }
+    // Those that still read sitemaps, which are read again another time.
+    if (winds_down_) group.cancel();
+}
+
+coaio::Coro<> Crawler::ask_for_more() {
+    may_lead_on_ = false;  // unless something is committed meanwhile
+    const auto ask = [this] { return lead_->next(); };
+    const auto more = co_await insist(*store_, ask);
+    for (const auto& each : more) frontier_.add_known(each);
+    if (!more.empty()) may_lead_on_ = true;
 }
 
 // Between the look that found nothing and this nothing may suspend, or a change would be missed.

@@ -36,6 +36,8 @@ class Crawler {
 public:
     /// The options' URLs are where it begins. `store` may be null: then all is in memory only.
     Crawler(Options options, Fetcher& fetcher, Store* store = nullptr);
+    /// A share of a crawl that stands in `store`, whose hosts are those of the options' URLs.
+    Crawler(Options options, Fetcher& fetcher, FrontierStore& store);
     Crawler(const Crawler&) = delete;
     Crawler& operator=(const Crawler&) = delete;
 
@@ -43,6 +45,9 @@ public:
     /// Errors: an `ExceptionGroup` of what the store threw.
     /// Cancellation: pages whose fetch had not ended are left; what is being committed is committed first.
     [[nodiscard]] coaio::Coro<> run();
+
+    /// The run ends when the pages under way are finished; the others stay queued.
+    void wind_down() noexcept;
 
     /// The pages as they are finished, for one listener, to be asked for before the run. It ends with the run.
     [[nodiscard]] coaio::AsyncGenerator<PageId> finished();
@@ -62,8 +67,15 @@ private:
         std::string error;
     };
 
-    [[nodiscard]] bool is_done() const noexcept { return frontier_.is_done() && sitemap_readers_ == 0; }
+    [[nodiscard]] bool is_done() const noexcept {
+        if (winds_down_) return frontier_.running() == 0;
+        return frontier_.is_done() && sitemap_readers_ == 0 && !may_lead_on_;
+    }
+    [[nodiscard]] bool wants_more() const noexcept {
+        return may_lead_on_ && !winds_down_ && frontier_.queued() < options_.concurrency;
+    }
     coaio::Coro<> dispatch(coaio::TaskGroup& group);
+    coaio::Coro<> ask_for_more();
     coaio::Coro<> wait_for_change(std::optional<TimePoint> until);
     coaio::Coro<> visit(coaio::TaskGroup& group, PageId id, coaio::SemaphoreGuard slot);
     coaio::Coro<> fetch_page(PageId id);
@@ -78,23 +90,30 @@ private:
     coaio::Coro<Ended> learn_robots(coaio::TaskGroup& group, std::string origin);
     coaio::Coro<Attempt> fetch_robots(std::string origin);
     [[nodiscard]] bool has_unread_sitemaps(const std::string& origin) const;
+    coaio::Coro<> begin_sites(coaio::TaskGroup& group);
+    coaio::Coro<> begin_site(coaio::TaskGroup& group, std::string origin);
     void read_sitemaps_of(coaio::TaskGroup& group, const std::string& origin);
     coaio::Coro<> read_sitemaps(std::string origin, std::vector<std::string> named);
+    coaio::Coro<> hand_over(std::vector<FoundLink>& found);
     coaio::Coro<std::string> fetch_sitemap(coaio::http::Url url);
     coaio::Coro<> await_turn(std::string host);
 
     Options options_;
     Fetcher* fetcher_;
     Store* store_;
+    FrontierStore* lead_ = nullptr;  // it, where it says what is to be fetched
     Frontier frontier_;
     RobotsCache robots_;
     coaio::Semaphore slots_;
     coaio::Event changed_;  // set whenever there may be something to take, or the end has come
     std::map<std::string, std::shared_ptr<coaio::Event>> learning_;  // robots.txt that is being fetched, by origin
     std::map<std::string, std::string> unreachable_;                 // why a robots.txt was not answered, by origin
+    std::set<std::string> unread_sites_;                             // where the store leads
     std::set<std::string> sitemap_origins_;
     std::set<std::string> sitemaps_seen_;
     std::size_t sitemap_readers_ = 0;
+    bool may_lead_on_ = false;  // the store may have more to fetch
+    bool winds_down_ = false;
     std::unique_ptr<coaio::Queue<PageId>> finished_;
     std::optional<TimePoint> began_;
     std::optional<TimePoint> ended_;

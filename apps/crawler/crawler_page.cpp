@@ -5,7 +5,6 @@
 #include <exception>
 #include <optional>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include <coaio/core/loop.hpp>
@@ -23,20 +22,6 @@ namespace {
 constexpr std::size_t links_a_turn = 64;
 
 bool is_redirect(int status) { return coaio::http::Status(status).is_redirect(); }
-
-// Asks the store for as long as it recovers from its failures; `ask()` gives the coroutine of one attempt.
-template <class Ask>
-std::invoke_result_t<const Ask&> insist(Store& store, const Ask& ask) {
-    for (;;) {
-        std::exception_ptr failure;
-        try {
-            co_return co_await ask();
-        } catch (const std::exception&) {
-            failure = std::current_exception();
-        }
-        co_await store.recover(failure);
-    }
-}
 
 }  // namespace
 
@@ -169,10 +154,12 @@ coaio::Coro<bool> Crawler::recall(PageId id) {
 coaio::Coro<> Crawler::enter(FinishedPage& finished, std::optional<Ended> how) {
     std::size_t count = 0;
     for (const auto& found : finished.links) {
+        if (lead_ != nullptr) break;  // it has them from the commit
         if (++count % links_a_turn == 0) co_await coaio::sleep(coaio::Duration::zero());
         const auto id = frontier_.add_link(found.url, found.link, finished.id);
         if (id && found.link.kind == LinkKind::redirect) finished.result.redirect = *id;
     }
+    may_lead_on_ = lead_ != nullptr;
     if (finished.state == PageState::disallowed) {
         frontier_.disallow(finished.id);
     } else if (how) {

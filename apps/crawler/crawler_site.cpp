@@ -20,6 +20,7 @@ constexpr unsigned max_sitemap_depth = 3;
 constexpr std::size_t max_sitemap_files = 1000;
 constexpr std::size_t light_sitemap = 64 * 1024;
 constexpr std::size_t addresses_a_turn = 64;
+constexpr std::size_t addresses_a_statement = 1000;
 
 struct NextSitemap {
     coaio::http::Url url;
@@ -98,8 +99,35 @@ coaio::Coro<Crawler::Attempt> Crawler::fetch_robots(std::string origin) {
 }
 
 bool Crawler::has_unread_sitemaps(const std::string& origin) const {
-    return options_.sitemaps && sitemap_origins_.count(origin) == 0 &&
-           frontier_.is_inside(coaio::http::Url::parse(origin));
+    if (!options_.sitemaps || sitemap_origins_.count(origin) != 0) return false;
+    if (lead_ != nullptr) return unread_sites_.count(origin) != 0;
+    return frontier_.is_inside(coaio::http::Url::parse(origin));
+}
+
+coaio::Coro<> Crawler::begin_sites(coaio::TaskGroup& group) {
+    const auto ask = [this] { return lead_->unread_sites(); };
+    const auto origins = co_await insist(*store_, ask);
+    unread_sites_.insert(origins.begin(), origins.end());
+    for (const auto& origin : origins) {
+        ++sitemap_readers_;
+        group.create_task(begin_site(group, origin), {.name = "sitemaps of " + origin});
+    }
+}
+
+// There may be no page of it to fetch.
+coaio::Coro<> Crawler::begin_site(coaio::TaskGroup& group, std::string origin) {
+    auto leave = [this] {
+        --sitemap_readers_;
+        changed_.set();
+    };
+    const AtEnd at_end(std::move(leave));
+    if (!options_.ignore_robots) {
+        co_await await_turn(origin);
+        Ended how;
+        if (robots_.find(origin, loop_now()) == nullptr) how = co_await learn_robots(group, origin);
+        frontier_.ended_beside(origin, how, loop_now());
+    }
+    read_sitemaps_of(group, origin);
 }
 
 void Crawler::read_sitemaps_of(coaio::TaskGroup& group, const std::string& origin) {
@@ -124,13 +152,15 @@ coaio::Coro<> Crawler::read_sitemaps(std::string origin, std::vector<std::string
     auto add = [this, &next](const coaio::http::Url& base, const std::string& target, unsigned depth) {
         auto url = base.try_resolve(target);
         if (!url || !url->is_http() || depth > max_sitemap_depth || sitemaps_seen_.size() >= max_sitemap_files) return;
-        // Sitemaps elsewhere are not this crawl's to fetch.
-        if (!frontier_.is_inside(*url) || !sitemaps_seen_.insert(url->to_string()).second) return;
+        // Sitemaps elsewhere are not this crawl's to fetch; nor are those of another host this share's.
+        const bool is_ours = lead_ == nullptr || url->host() == base.host();
+        if (!is_ours || !frontier_.is_inside(*url) || !sitemaps_seen_.insert(url->to_string()).second) return;
         next.push_back({std::move(*url), depth});
     };
     for (const auto& each : named) add(coaio::http::Url::parse(origin), each, 1);
 
     std::size_t count = 0;
+    std::vector<FoundLink> found;
     while (!next.empty() && !frontier_.is_full()) {
         const auto now = std::move(next.front());
         next.pop_front();
@@ -140,14 +170,31 @@ coaio::Coro<> Crawler::read_sitemaps(std::string origin, std::vector<std::string
         for (const auto& each : sitemap.sitemaps) add(now.url, each, now.depth + 1);
         for (const auto& each : sitemap.pages) {
             if (++count % addresses_a_turn == 0) co_await coaio::sleep(coaio::Duration::zero());
-            const auto url = now.url.try_resolve(each);
+            auto url = now.url.try_resolve(each);
+            if (!url) continue;
             Link link;
             link.target = each;
             link.kind = LinkKind::sitemap;
-            if (url) frontier_.add_link(*url, link, no_page);
+            if (lead_ == nullptr) {
+                frontier_.add_link(*url, link, no_page);
+            } else if (url->is_http()) {
+                found.push_back({std::move(*url), std::move(link)});
+                if (found.size() == addresses_a_statement) co_await hand_over(found);
+            }
         }
+        if (!found.empty()) co_await hand_over(found);
         changed_.set();
     }
+    if (lead_ == nullptr) co_return;
+    const auto tell = [this, &origin] { return lead_->site_is_read(origin); };
+    co_await insist(*store_, tell);
+}
+
+coaio::Coro<> Crawler::hand_over(std::vector<FoundLink>& found) {
+    const auto add = [this, &found] { return lead_->add_from_sitemaps(found); };
+    co_await insist(*store_, add);
+    found.clear();
+    may_lead_on_ = true;
 }
 
 coaio::Coro<std::string> Crawler::fetch_sitemap(coaio::http::Url url) {

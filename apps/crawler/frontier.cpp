@@ -7,27 +7,55 @@
 namespace crawl {
 namespace {
 
-UrlView view_of(const coaio::http::Url& url, const std::string& whole) {
-    UrlView view;
-    view.whole = whole;
-    view.scheme = url.scheme();
-    view.host = url.host();
-    view.port = url.port_or_default();
-    view.path = url.path();
-    if (url.query()) view.query = *url.query();
-    return view;
-}
-
 std::uint64_t hash_of(std::string_view fragment) { return std::hash<std::string_view>()(fragment); }
 
 }  // namespace
 
-PageId Frontier::add_start(const coaio::http::Url& url) {
-    auto whole = url.to_string();
+std::optional<Reach> reach_of(const Page& from, LinkKind kind) {
+    Reach reach;
+    // What a page is made of lies as deep as the page; what it leads to, one deeper.
+    reach.depth = from.depth + (leads_on(kind) ? 1 : 0);
+    if (kind == LinkKind::redirect) reach.hops = from.hops + 1;
+    if (reach.hops > Frontier::max_redirects) return std::nullopt;
+    // Who asks for example.com means the site that it has become.
+    reach.start = reach.hops > 0 && from.start;
+    return reach;
+}
+
+void Frontier::add_to_scope(const coaio::http::Url& url) {
+    const auto whole = url.to_string();
     scope_.add_start(view_of(url, whole));
-    const auto id = add(url, LinkKind::start, 0, 0);
+}
+
+PageId Frontier::add_start(const coaio::http::Url& url) {
+    add_to_scope(url);
+    const auto id = add(url, LinkKind::start, Reach());
     pages_[id].start = true;
     return id;
+}
+
+void Frontier::add_known(const KnownAddress& known) {
+    const auto url = coaio::http::Url::parse(known.url);
+    if (pages_.size() >= no_page - 1 || !ids_.emplace(known.url, static_cast<PageId>(pages_.size())).second) return;
+    const auto id = static_cast<PageId>(pages_.size());
+    auto& page = pages_.emplace_back();
+    page.url = known.url;
+    page.host = url.origin();
+    page.kind = known.kind;
+    page.depth = known.reach.depth;
+    page.hops = known.reach.hops;
+    page.start = known.reach.start;
+    page.tries = known.tries;
+    if (page.start) add_to_scope(url);
+    page.check_only = !is_inside(url);
+    ++accepted_;
+    enqueue(id);
+}
+
+std::chrono::milliseconds Frontier::rest(TimePoint now) const {
+    TimePoint when = now;
+    for (const auto& [name, host] : hosts_) when = std::max(when, manners_.may_start(name, now).value_or(now));
+    return std::chrono::ceil<std::chrono::milliseconds>(when - now);
 }
 
 bool Frontier::is_inside(const coaio::http::Url& url) const {
@@ -37,19 +65,14 @@ bool Frontier::is_inside(const coaio::http::Url& url) const {
 
 std::optional<PageId> Frontier::add_link(const coaio::http::Url& url, const Link& link, PageId from) {
     if (!url.is_http() || url.host().empty()) return std::nullopt;
-    // What a page is made of lies as deep as the page; what it leads to, one deeper.
-    unsigned depth = 0;
-    if (from != no_page) depth = pages_[from].depth + (leads_on(link.kind) ? 1 : 0);
-    unsigned hops = 0;
-    if (from != no_page && link.kind == LinkKind::redirect) hops = pages_[from].hops + 1;
-    if (hops > max_redirects) return std::nullopt;
-    // Who asks for example.com means the site that it has become.
-    const bool start = hops > 0 && pages_[from].start;
-    if (start) {
-        const auto whole = url.to_string();
-        scope_.add_start(view_of(url, whole));
+    Reach reach;
+    if (from != no_page) {
+        const auto found = reach_of(pages_[from], link.kind);
+        if (!found) return std::nullopt;
+        reach = *found;
     }
-    auto id = add(url, link.kind, depth, hops);
+    if (reach.start) add_to_scope(url);
+    auto id = add(url, link.kind, reach);
     if (id == no_page) return std::nullopt;
     if (from == no_page) return id;
 
@@ -60,7 +83,7 @@ std::optional<PageId> Frontier::add_link(const coaio::http::Url& url, const Link
     referrer.text = link.text;
     if (url.fragment() && link.kind == LinkKind::anchor) note_fragment(id, *url.fragment(), referrer);
     auto& page = pages_[id];
-    page.start = page.start || start;
+    page.start = page.start || reach.start;
     ++page.referrer_count;
     bool known = std::any_of(page.referrers.begin(), page.referrers.end(),
                              [&](const Referrer& each) { return each.page == from; });
@@ -79,13 +102,13 @@ bool Frontier::has_place(const std::string& url) const {
     return most == 0 || accepted_ + reserved_.size() < most || reserved_.count(url) != 0;
 }
 
-PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth, unsigned hops) {
+PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, const Reach& reach) {
     auto clean = url.without_fragment().without_credentials();
     auto whole = clean.to_string();
     if (auto found = ids_.find(whole); found != ids_.end()) return found->second;
 
     auto view = view_of(clean, whole);
-    auto refusal = scope_.admit(view, depth, kind);
+    auto refusal = scope_.admit(view, reach.depth, kind);
     // A crawl that meets a trap must not grow by remembering it.
     bool trap =
         refusal == Refusal::too_long || refusal == Refusal::repeating_path || refusal == Refusal::too_many_queries;
@@ -100,8 +123,8 @@ PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, unsigned depth,
     page.url = whole;
     page.host = clean.origin();
     page.kind = kind;
-    page.depth = depth;
-    page.hops = hops;
+    page.depth = reach.depth;
+    page.hops = reach.hops;
     page.refusal = refusal;
     page.check_only = refusal == Refusal::none && !scope_.is_inside(view);
     if (refusal == Refusal::none) reserved_.erase(whole);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -31,6 +32,9 @@ struct BrokenLink {
     std::vector<Referrer> referrers;
 };
 
+/// What a link on that page makes of its target, seen for the first time; nothing for one redirect too many.
+[[nodiscard]] std::optional<Reach> reach_of(const Page& from, LinkKind kind);
+
 /// The addresses of one crawl, in memory: each once, in a queue a host, with what became of it and who links to it.
 /// It decides what is fetched next, by `Manners` and in turn among hosts; it does not fetch, and it does not wait.
 class Frontier {
@@ -42,6 +46,12 @@ public:
 
     /// A page to begin with; its host, or site, is inside from now on, and so is the one that it is redirected to.
     PageId add_start(const coaio::http::Url& url);
+
+    /// The address's host, or site, is inside from now on.
+    void add_to_scope(const coaio::http::Url& url);
+
+    /// Queues an address that belongs to the crawl as it is known to somebody else; nothing where it is known already.
+    void add_known(const KnownAddress& known);
 
     /// Of the places of `max_pages` these addresses have one each, found or not: it is not given to others.
     void reserve(const std::vector<std::string>& urls);
@@ -70,6 +80,9 @@ public:
     /// A request beside the pages, such as for a sitemap, is made of a host and has ended: it counts for manners.
     void began_beside(const std::string& host, TimePoint now) { manners_.started(host, now); }
     void ended_beside(const std::string& host, const Ended& how, TimePoint now);
+
+    /// How long from now the hosts want to be left alone.
+    [[nodiscard]] std::chrono::milliseconds rest(TimePoint now) const;
 
     [[nodiscard]] bool is_done() const noexcept { return queued_ == 0 && running_ == 0; }
     /// As many addresses as `max_pages` allows: no more are let in. Before that, none but those that have a place.
@@ -108,7 +121,7 @@ private:
     using LaterPage = std::pair<TimePoint, PageId>;
 
     [[nodiscard]] bool has_place(const std::string& url) const;
-    PageId add(const coaio::http::Url& url, LinkKind kind, unsigned depth, unsigned hops);
+    PageId add(const coaio::http::Url& url, LinkKind kind, const Reach& reach);
     void enqueue(PageId id);
     void wake(const std::string& host);
     void wake_due(TimePoint now);

@@ -2,24 +2,17 @@
 #include "crawler/options.hpp"
 
 #include <algorithm>
-#include <cctype>
-#include <sstream>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
 #include <coaio/http/url.hpp>
 
+#include "crawler/command_line.hpp"
 #include "crawler/report.hpp"
 
 namespace crawl {
 namespace {
-
-// "--max-pages" is COAIO_CRAWL_MAX_PAGES.
-std::string environment_name(std::string flag) {
-    flag = flag.substr(2, flag.find_first_of(",! ") - 2);
-    for (char& c : flag) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    return "COAIO_CRAWL_" + flag;
-}
 
 struct Raw {
     double delay = 0;
@@ -154,26 +147,18 @@ ParsedOptions parse_options(int argc, const char* const* argv, const std::string
     options.user_agent = std::string(product_token) + "/" + version;
     CLI::App app("Crawls a web site and tells which links are broken, and where they stand.", "coaio-crawl");
     app.footer("Every option can also be set in the environment: --max-pages is COAIO_CRAWL_MAX_PAGES. A flag wins.\n"
-               "Exit code: 0 all good, 2 broken links, 1 trouble of its own.");
+               "Exit code: 0 all good, 2 broken links, 1 trouble of its own.\n"
+               "One crawl by many processes: coaio-crawl enqueue URL... puts it into the database, with these options; "
+               "coaio-crawl worker --help.");
     app.set_version_flag("--version", "coaio-crawl " + version);
     app.add_option("URL", options.urls, "Where to begin");
     declare_scope(app, options, raw);
     declare_manners(app, options, raw);
     declare_output(app, options);
     declare_database(app, options);
-    for (auto* option : app.get_options()) {
-        if (option->get_lnames().empty()) continue;
-        const auto& flag = option->get_lnames().front();
-        if (flag != "help" && flag != "version") option->envname(environment_name("--" + flag));
-    }
-
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        std::ostringstream out;
-        std::ostringstream errors;
-        parsed.exit_code = app.exit(error, out, errors) == 0 ? 0 : 1;
-        parsed.text = out.str() + errors.str();
+    if (auto stop = read_command_line(app, argc, argv)) {
+        parsed.text = std::move(stop->text);
+        parsed.exit_code = stop->exit_code;
         return parsed;
     }
     options.scope.hosts = raw.same_site ? Hosts::same_site : Hosts::same_host;

@@ -71,6 +71,21 @@ struct Page {
     bool has_fragments = false;            // it is HTML, and was read whole
 };
 
+/// Where an address lies, seen from the start.
+struct Reach {
+    unsigned depth = 0;
+    unsigned hops = 0;   // redirects on the way
+    bool start = false;  // given by the user, or where that is redirected to
+};
+
+/// An address to be fetched, as it is kept outside of the memory of the crawl.
+struct KnownAddress {
+    std::string url;  // normalised, without the fragment
+    LinkKind kind = LinkKind::start;
+    Reach reach;
+    unsigned tries = 0;  // that were made
+};
+
 /// What the engine learned by fetching a page.
 struct Fetched {
     int status = 0;     // 0: failed

@@ -22,6 +22,10 @@ std::string host_key(const UrlView& url) {
     return lower(url.host) + ":" + (usual ? std::string("usual") : std::to_string(url.port));
 }
 
+std::size_t path_key(const UrlView& url) {
+    return std::hash<std::string_view>()(url.path) * 31 + std::hash<std::string_view>()(url.host);
+}
+
 std::vector<std::string_view> segments_of(std::string_view path) {
     std::vector<std::string_view> found;
     while (!path.empty()) {
@@ -34,6 +38,17 @@ std::vector<std::string_view> segments_of(std::string_view path) {
 }
 
 }  // namespace
+
+UrlView view_of(const coaio::http::Url& url, std::string_view whole) {
+    UrlView view;
+    view.whole = whole;
+    view.scheme = url.scheme();
+    view.host = url.host();
+    view.port = url.port_or_default();
+    view.path = url.path();
+    if (url.query()) view.query = *url.query();
+    return view;
+}
 
 std::string_view describe(Refusal refusal) noexcept {
     switch (refusal) {
@@ -76,6 +91,8 @@ bool Scope::is_inside(const UrlView& url) const {
     return std::find(starts_.begin(), starts_.end(), key) != starts_.end();
 }
 
+void Scope::add_queries(const UrlView& url, std::size_t count) { queries_[path_key(url)] += count; }
+
 Refusal Scope::admit(const UrlView& url, unsigned depth, LinkKind kind) {
     if (url.scheme != "http" && url.scheme != "https") return Refusal::not_http;
     if (url.whole.size() > options_.max_url_size) return Refusal::too_long;
@@ -90,8 +107,7 @@ Refusal Scope::admit(const UrlView& url, unsigned depth, LinkKind kind) {
         return Refusal::repeating_path;
     }
     if (!url.query.empty()) {
-        auto before = std::hash<std::string_view>()(url.path) * 31 + std::hash<std::string_view>()(url.host);
-        auto& count = queries_[before];
+        auto& count = queries_[path_key(url)];
         if (count >= options_.max_queries) return Refusal::too_many_queries;
         ++count;
     }

@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include <coaio/http/url.hpp>
+
 #include "crawler/glob.hpp"
 #include "crawler/link.hpp"
 
@@ -28,6 +30,9 @@ enum class Hosts : std::uint8_t {
     same_host,  // host and port of a start URL; http and https at their usual ports are one
     same_site,  // the registrable domain of a start URL ("example.co.uk"), by the public suffix list
 };
+
+/// `whole` is `url` as text, and outlives the view, as `url` does.
+[[nodiscard]] UrlView view_of(const coaio::http::Url& url, std::string_view whole);
 
 struct ScopeOptions {
     std::size_t max_pages = 10'000;  // 0: as many as there are
@@ -71,6 +76,9 @@ public:
 
     /// Decides about an address seen for the first time, and counts it where it is let in.
     [[nodiscard]] Refusal admit(const UrlView& url, unsigned depth, LinkKind kind);
+
+    /// So many addresses that differ from this one in their queries were let in before.
+    void add_queries(const UrlView& url, std::size_t count);
 
     /// Whether the host belongs to the crawl.
     [[nodiscard]] bool is_inside(const UrlView& url) const;

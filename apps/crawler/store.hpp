@@ -4,6 +4,7 @@
 #include <chrono>
 #include <exception>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <coaio/core/coro.hpp>
@@ -67,5 +68,34 @@ public:
     /// Errors: see `recover`. Cancellation: is masked, for at most `commit_deadline`.
     [[nodiscard]] virtual coaio::Coro<> commit(const FinishedPage& page) = 0;
 };
+
+/// A store that says what is to be fetched, one share of a crawl after the other: what pages link to is its own affair.
+/// Errors of all: see `recover`.
+class FrontierStore : public Store {
+public:
+    /// Addresses to fetch, each given once. None: there are no more for now; it is asked again after each commit.
+    [[nodiscard]] virtual coaio::Coro<std::vector<KnownAddress>> next() = 0;
+
+    /// The origins whose sitemaps are to be read.
+    [[nodiscard]] virtual coaio::Coro<std::vector<std::string>> unread_sites() = 0;
+    /// What the sitemaps of a site name: all of it, in several calls.
+    [[nodiscard]] virtual coaio::Coro<> add_from_sitemaps(const std::vector<FoundLink>& links) = 0;
+    /// The sitemaps of this origin are read.
+    [[nodiscard]] virtual coaio::Coro<> site_is_read(const std::string& origin) = 0;
+};
+
+/// Asks the store for as long as it recovers from its failures; `ask()` gives the coroutine of one attempt.
+template <class Ask>
+std::invoke_result_t<const Ask&> insist(Store& store, const Ask& ask) {
+    for (;;) {
+        std::exception_ptr failure;
+        try {
+            co_return co_await ask();
+        } catch (const std::exception&) {
+            failure = std::current_exception();
+        }
+        co_await store.recover(failure);
+    }
+}
 
 }  // namespace crawl

@@ -113,7 +113,7 @@ std::string progress_line(const Frontier& frontier, std::chrono::milliseconds el
     return line;
 }
 
-std::string summary_text(const Frontier& frontier, const Summary& summary) {
+std::string numbers_text(const Summary& summary) {
     std::string out;
     out += counted(summary.fetched, "page") + " in " + human_time(summary.elapsed) + ", " + human_size(summary.bytes);
     for (const auto& [status, count] : summary.statuses) {
@@ -127,6 +127,11 @@ std::string summary_text(const Frontier& frontier, const Summary& summary) {
     if (summary.dropped > 0) out += counted(summary.dropped, "link") + " not followed: --max-pages, or a trap\n";
     if (summary.left > 0) out += counted(summary.left, "page") + " left to fetch\n";
     if (!summary.trouble.empty()) out += "ended early: " + one_line(summary.trouble, 1000) + "\n";
+    return out;
+}
+
+std::string summary_text(const Frontier& frontier, const Summary& summary) {
+    std::string out = numbers_text(summary);
     out += summary.broken.empty() ? "no broken links\n" : "\n" + counted(summary.broken.size(), "broken link") + ":\n";
 
     std::size_t shown = 0;

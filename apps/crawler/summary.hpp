@@ -48,6 +48,9 @@ struct Summary {
 [[nodiscard]] std::string progress_line(const Frontier& frontier, std::chrono::milliseconds elapsed,
                                         std::size_t width = 0);
 
+/// The numbers, a line or more.
+[[nodiscard]] std::string numbers_text(const Summary& summary);
+
 /// What a person reads at the end: numbers, and a table of broken links with the pages that link to them.
 [[nodiscard]] std::string summary_text(const Frontier& frontier, const Summary& summary);
 

@@ -13,9 +13,9 @@
 
 #include "crawler/http_fetcher.hpp"
 #include "crawler/summary.hpp"
-#include "server/crawl_settings.hpp"
 #include "store/crawls.hpp"
 #include "store/schema.hpp"
+#include "store/settings.hpp"
 #include "store/trouble.hpp"
 
 namespace server {
@@ -131,7 +131,7 @@ coaio::Coro<> CrawlRunner::run_crawl(store::Work work) {
 }
 
 coaio::Coro<> CrawlRunner::crawl_to_the_end(const store::Work& work) {
-    auto options = crawl_options(work.urls, work.settings);
+    auto options = store::options_of(work.urls, work.settings);
     crawl::HttpFetcher fetcher{coaio::http::Client(crawl::client_options(options))};
     store::PageStore pages(pool_, work.id, work.resumed, [this] { shared_->metrics.page_committed(); });
     crawl::Crawler crawler(std::move(options), fetcher, &pages);

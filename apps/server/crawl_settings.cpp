@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "server/crawl_settings.hpp"
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
 
-#include <coaio/core/version.hpp>
 #include <coaio/http/error.hpp>
 #include <coaio/http/url.hpp>
 
@@ -111,8 +109,6 @@ std::vector<std::string> read_urls(Fields& fields) {
     return urls;
 }
 
-std::vector<std::string> strings_of(const json& list) { return list.get<std::vector<std::string>>(); }
-
 }  // namespace
 
 CrawlSettings read_settings(std::string_view body) {
@@ -139,31 +135,6 @@ CrawlSettings read_settings(std::string_view body) {
     fields.flag("sitemaps", true);
     settings.json = fields.finish();
     return settings;
-}
-
-crawl::Options crawl_options(std::vector<std::string> urls, const std::string& text) {
-    const json settings = json::parse(text);
-    crawl::Options options;
-    options.urls = std::move(urls);
-    options.scope.max_pages = settings.at("max_pages").get<std::size_t>();
-    options.scope.max_depth = settings.at("depth").get<unsigned>();
-    options.scope.hosts = settings.at("same_site").get<bool>() ? crawl::Hosts::same_site : crawl::Hosts::same_host;
-    options.scope.check_external = settings.at("check_external").get<bool>();
-    options.scope.include = strings_of(settings.at("include"));
-    options.scope.exclude = strings_of(settings.at("exclude"));
-    options.concurrency = settings.at("concurrency").get<unsigned>();
-    options.manners.per_host = settings.at("per_host").get<unsigned>();
-    options.manners.delay = std::chrono::milliseconds(settings.at("delay_ms").get<std::int64_t>());
-    options.manners.max_retries = settings.at("max_retries").get<unsigned>();
-    options.timeout = std::chrono::milliseconds(settings.at("timeout_ms").get<std::int64_t>());
-    options.max_size = settings.at("max_size").get<std::uint64_t>();
-    options.check_fragments = settings.at("check_fragments").get<bool>();
-    options.ignore_robots = settings.at("ignore_robots").get<bool>();
-    options.ignore_nofollow = settings.at("ignore_nofollow").get<bool>();
-    options.sitemaps = settings.at("sitemaps").get<bool>();
-    options.user_agent = std::string(crawl::product_token) + "/" + std::string(coaio::version());
-    options.quiet = true;
-    return options;
 }
 
 }  // namespace server

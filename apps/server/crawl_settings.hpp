@@ -3,8 +3,7 @@
 
 #include <string>
 #include <string_view>
-
-#include "crawler/options.hpp"
+#include <vector>
 
 namespace server {
 
@@ -16,8 +15,5 @@ struct CrawlSettings {
 
 /// Reads the body of such a request. Throws `coaio::http::BadRequest` that says what is wrong with which field.
 [[nodiscard]] CrawlSettings read_settings(std::string_view body);
-
-/// The crawler's options of settings that `read_settings` made.
-[[nodiscard]] crawl::Options crawl_options(std::vector<std::string> urls, const std::string& json);
 
 }  // namespace server

@@ -49,20 +49,6 @@ public:
     using Error::Error;
 };
 
-template <class E>
-bool holds(const std::exception_ptr& failure) {
-    if (!failure) return false;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const coaio::ExceptionGroup& group) {
-        return !group.matching<E>().empty();
-    } catch (const E&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
-
 coaio::Coro<Connection> connect(std::string database) {
     coaio::db::ConnectOptions options;
     options.setting("search_path", "coaio, public")

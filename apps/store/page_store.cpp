@@ -10,13 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include <coaio/core/error.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/db/array.hpp>
-#include <coaio/db/transaction.hpp>
 
 #include "crawler/charset.hpp"
 #include "crawler/summary.hpp"
+#include "store/words.hpp"
 
 namespace store {
 namespace {
@@ -99,17 +98,8 @@ constexpr std::string_view select_page =
 constexpr std::string_view select_links =
     "select target, fragment, kind, nofollow, line, text from links where page_id = $1 order by ordinal";
 
-// The value of an enumeration whose name was stored.
-template <class E>
-E named(std::string_view text, E last) {
-    for (unsigned value = 0; value <= static_cast<unsigned>(last); ++value) {
-        if (crawl::name(static_cast<E>(value)) == text) return static_cast<E>(value);
-    }
-    throw coaio::Error("the database holds an unknown word: " + std::string(text));
-}
-
 void read_page(const coaio::db::Row& row, crawl::FinishedPage& page) {
-    page.state = named(row["state"].as<std::string_view>(), crawl::PageState::refused);
+    page.state = value_of(row["state"].as<std::string_view>(), crawl::PageState::refused);
     crawl::Fetched& result = page.result;
     result.status = row["status"].as<std::int32_t>();
     result.tries = static_cast<unsigned>(row["tries"].as<std::int32_t>());
@@ -129,7 +119,7 @@ void read_link(const coaio::db::Row& row, crawl::FinishedPage& page) {
     auto url = coaio::http::Url::try_parse(target);
     if (!url) return;
     crawl::Link link;
-    link.kind = named(row["kind"].as<std::string_view>(), crawl::LinkKind::form);
+    link.kind = value_of(row["kind"].as<std::string_view>(), crawl::LinkKind::form);
     link.nofollow = row["nofollow"].as<bool>();
     link.line = static_cast<unsigned>(row["line"].as<std::int32_t>());
     link.text = row["text"].as<std::string>();
@@ -162,20 +152,26 @@ coaio::Coro<bool> PageStore::recall(crawl::FinishedPage& page) {
     co_return true;
 }
 
+coaio::Coro<bool> write_page(const coaio::db::Transaction& transaction, std::int64_t crawl,
+                             const crawl::FinishedPage& page) {
+    auto inserting = transaction.query(insert_page, page_values(crawl, page));
+    const auto rows = co_await std::move(inserting);
+    if (rows.empty()) co_return false;
+    const auto id = rows.value<std::int64_t>();
+    const std::span<const crawl::FoundLink> all(page.links);
+    for (std::size_t done = 0; done < all.size(); done += links_a_turn) {
+        const LinkColumns links = columns_of(all.subspan(done, std::min(links_a_turn, all.size() - done)));
+        static_cast<void>(co_await transaction.execute(insert_links, id, crawl, links.targets, links.fragments,
+                                                       links.kinds, links.nofollow, links.lines, links.texts,
+                                                       static_cast<std::int32_t>(done)));
+    }
+    co_return true;
+}
+
 coaio::Coro<> PageStore::commit(const crawl::FinishedPage& page) {
     const auto body = [this, &page](coaio::db::Transaction& transaction) -> coaio::Coro<> {
-        auto inserting = transaction.query(insert_page, page_values(crawl_, page));
-        const auto rows = co_await std::move(inserting);
-        // Another run of this crawl had it already, and died before it could know.
-        if (rows.empty() || page.links.empty()) co_return;
-        const auto id = rows.value<std::int64_t>();
-        const std::span<const crawl::FoundLink> all(page.links);
-        for (std::size_t done = 0; done < all.size(); done += links_a_turn) {
-            const LinkColumns links = columns_of(all.subspan(done, std::min(links_a_turn, all.size() - done)));
-            static_cast<void>(co_await transaction.execute(insert_links, id, crawl_, links.targets, links.fragments,
-                                                           links.kinds, links.nofollow, links.lines, links.texts,
-                                                           static_cast<std::int32_t>(done)));
-        }
+        // Another run of this crawl may have it already, and have died before it could know.
+        static_cast<void>(co_await write_page(transaction, crawl_, page));
     };
     co_await pool_.transaction(body);
     count(page.state, page.result.size);

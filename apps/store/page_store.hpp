@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <coaio/db/pool.hpp>
+#include <coaio/db/transaction.hpp>
 
 #include "crawler/store.hpp"
 
@@ -20,6 +21,10 @@ struct CrawlCounts {
     std::int64_t disallowed = 0;
     std::int64_t bytes = 0;
 };
+
+/// The page and its links; false, and nothing, where the crawl has it already.
+[[nodiscard]] coaio::Coro<bool> write_page(const coaio::db::Transaction& transaction, std::int64_t crawl,
+                                           const crawl::FinishedPage& page);
 
 /// Keeps the finished pages of one crawl in the database, each with its links and its state in one transaction.
 class PageStore : public crawl::Store {

@@ -74,9 +74,33 @@ create index if not exists links_fragments on links (crawl_id) where fragment <>
 alter table crawls add column if not exists run_by text not null default 'server';
 )";
 
+// The partial indexes are what workers look for: what waits, where a crawl began, how often a path was asked with a query.
+constexpr std::string_view shared_crawls = R"(
+create table hosts (
+ host text primary key,
+ job bigint not null default 0,
+ attempt int not null default 0);
+create table frontier (
+ id bigint generated always as identity primary key,
+ crawl_id bigint not null references crawls on delete cascade,
+ host text not null,
+ url text not null,
+ kind text not null,
+ depth int not null,
+ hops int not null,
+ start boolean not null,
+ tries int not null default 0,
+ done boolean not null default false);
+create unique index frontier_url on frontier (crawl_id, md5(url));
+create index frontier_waiting on frontier (host, crawl_id, id) where not done;
+create index frontier_starts on frontier (crawl_id) where start;
+create index frontier_queries on frontier (crawl_id, host) where strpos(url, '?') > 0;
+alter table crawls add column accepted bigint not null default 0;
+)";
+
 coaio::db::Migrations steps() {
     coaio::db::Migrations steps("crawls");
-    steps.schema("coaio").add(1, "crawls, pages and links", tables);
+    steps.schema("coaio").add(1, "crawls, pages and links", tables).add(2, "crawls that workers share", shared_crawls);
     return steps;
 }
 

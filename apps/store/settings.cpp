@@ -2,7 +2,11 @@
 #include "store/settings.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <utility>
 
+#include <coaio/core/version.hpp>
 #include <coaio/http/url.hpp>
 
 #include <nlohmann/json.hpp>
@@ -41,6 +45,45 @@ std::string settings_of(const crawl::Options& options) {
     settings["user_agent"] = options.user_agent;
     // Words of a command line may be anything but UTF-8.
     return settings.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+crawl::Options options_of(std::vector<std::string> urls, const std::string& text) {
+    const auto settings = nlohmann::json::parse(text);
+    crawl::Options options;
+    options.urls = std::move(urls);
+    const auto read = [&settings](const char* name, auto& value) {
+        const auto found = settings.find(name);
+        if (found != settings.end()) found->get_to(value);
+    };
+    const auto read_millis = [&read](const char* name, std::chrono::milliseconds& value) {
+        std::int64_t count = value.count();
+        read(name, count);
+        value = std::chrono::milliseconds(count);
+    };
+    bool same_site = false;
+    read("same_site", same_site);
+    options.scope.hosts = same_site ? crawl::Hosts::same_site : crawl::Hosts::same_host;
+    read("max_pages", options.scope.max_pages);
+    read("depth", options.scope.max_depth);
+    read("include", options.scope.include);
+    read("exclude", options.scope.exclude);
+    read("check_external", options.scope.check_external);
+    read("max_url_size", options.scope.max_url_size);
+    read("check_fragments", options.check_fragments);
+    read("max_size", options.max_size);
+    read("types", options.types);
+    read("ignore_robots", options.ignore_robots);
+    read("ignore_nofollow", options.ignore_nofollow);
+    read("sitemaps", options.sitemaps);
+    read("concurrency", options.concurrency);
+    read("per_host", options.manners.per_host);
+    read_millis("delay_ms", options.manners.delay);
+    read_millis("timeout_ms", options.timeout);
+    read("max_retries", options.manners.max_retries);
+    options.user_agent = std::string(crawl::product_token) + "/" + std::string(coaio::version());
+    read("user_agent", options.user_agent);
+    options.quiet = true;
+    return options;
 }
 
 const std::vector<std::string>& manners_settings() {

@@ -19,6 +19,21 @@ namespace store {
 /// Whether it took too long.
 [[nodiscard]] bool is_timeout(const std::exception_ptr& failure);
 
+/// Whether it is an `E`, or a group that holds one.
+template <class E>
+[[nodiscard]] bool holds(const std::exception_ptr& failure) {
+    if (!failure) return false;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const coaio::ExceptionGroup& group) {
+        return !group.matching<E>().empty();
+    } catch (const E&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
 /// What the first of the failures says.
 [[nodiscard]] std::string reason_of(const std::exception_ptr& failure);
 

@@ -29,29 +29,31 @@ TEST_CASE("the tables are made once, whoever comes first") {
     const tests::Database database;
     coaio::run(create_at_once(database.conninfo()));
     coaio::run(create(database.conninfo()));
-    CHECK(database.value("select string_agg(set_name || version, ',') from coaio.coaio_migration") == "crawls1");
+    CHECK(database.value("select string_agg(set_name || version, ',') from coaio.coaio_migration") ==
+          "crawls1,crawls2");
 }
 
 TEST_CASE("a database from before there was a book gets what it lacks, and its crawls are the servers'") {
     const tests::Database database;
     coaio::run(create(database.conninfo()));
-    database.sql("alter table coaio.crawls drop column run_by; drop table coaio.coaio_migration;"
+    database.sql("alter table coaio.crawls drop column run_by, drop column accepted;"
+                 "drop table coaio.coaio_migration, coaio.frontier, coaio.hosts;"
                  "insert into coaio.crawls (urls, settings) values ('{http://a/}', '{}')");
     coaio::run(create(database.conninfo()));
     CHECK(database.value("select run_by from coaio.crawls") == "server");
-    CHECK(database.value("select count(*) from coaio.coaio_migration") == "1");
+    CHECK(database.value("select count(*) from coaio.coaio_migration") == "2");
 }
 
 TEST_CASE("a database of a newer version is refused, and left as it is") {
     const tests::Database database;
     coaio::run(create(database.conninfo()));
     database.sql("insert into coaio.coaio_migration (set_name, version, name, checksum, applied_at) "
-                 "values ('crawls', 2, 'more', '', now())");
+                 "values ('crawls', 3, 'more', '', now())");
     try {
         coaio::run(create(database.conninfo()));
         FAIL("it was taken");
     } catch (const coaio::db::MigrationError& error) {
-        CHECK_THAT(error.what(), tests::contains("migration 2 (more)") && tests::contains("set up by a newer version"));
+        CHECK_THAT(error.what(), tests::contains("migration 3 (more)") && tests::contains("set up by a newer version"));
     }
-    CHECK(database.value("select count(*) from coaio.coaio_migration") == "2");
+    CHECK(database.value("select count(*) from coaio.coaio_migration") == "3");
 }
