@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "lanes.hpp"
 
+#include "running.hpp"
+#include "statements.hpp"
+
 #include <coaio/core/loop.hpp>
-#include <coaio/core/timeout.hpp>
+#include <coaio/core/mask.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -30,7 +33,16 @@ std::exception_ptr lost_with_its_lane() {
     return std::make_exception_ptr(ConnectionError(std::move(fields)));
 }
 
+std::size_t bytes_of(const std::string& sql, const Params& params) {
+    std::size_t bytes = sql.size();
+    for (std::size_t i = 0; i < params.size(); ++i) bytes += params.slot(i).length;
+    return bytes;
+}
+
 }  // namespace
+
+Ask::Ask(Lanes& lanes, const std::string& sql, const Params& params) noexcept
+    : sql_(&sql), params_(&params), lanes_(&lanes), bytes_(bytes_of(sql, params)) {}
 
 Ask::~Ask() {
     if (state_ == State::pending || state_ == State::sent) lanes_->leave(*this);
@@ -41,17 +53,15 @@ Lanes::Lanes(std::shared_ptr<PoolState> pool, const PoolValues& values, std::siz
 
 Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params params) {
     self->pool_->require_loop();
-    const Known* const known = self->find(sql, params);
-    const bool shared = known != nullptr && known->quick && known->sharing != Sharing::never &&
-                        !(self->lanes_.empty() && self->pending_.empty() && self->pool_->nobody_there());
-    if (shared) {
+    if (self->shares(sql, params)) {
         if (cancellation_due()) co_await throw_if_cancelled();
         Ask ask(*self, sql, params);
-        ask.sharing_ = known->sharing;
-        ask.results_ = known->results;
         self->enqueue(ask);
         if (ask.state_ == Ask::State::pending) co_await self->await_start(ask);
-        co_await ask.done.wait();
+        if (ask.state_ == Ask::State::sent) {
+            const Running running(ask.lane_->lease.link().pid(), sql);
+            co_await ask.done.wait();
+        }
         if (ask.failure) std::rethrow_exception(ask.failure);
         if (!ask.again) co_return std::move(ask.rows);
     }
@@ -60,36 +70,38 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
 
 Coro<Rows> Lanes::run_alone(const std::string& sql, const Params& params) {
     const Lease lease = co_await pool_->acquire();
-    PqLink* const link = usable_ ? lease.link().libpq() : nullptr;
-    if (link == nullptr) co_return co_await lease.link().run(sql, params);
+    if (!usable_ || lease.link().lane() == nullptr) co_return co_await lease.link().run(sql, params);
     const Known* const known = find(sql, params);
-    if (known != nullptr && (known->quick || known->sharing == Sharing::never)) {
-        co_return co_await link->run(sql, params);
-    }
+    if (known != nullptr && (known->quick || !known->shared)) co_return co_await lease.link().run(sql, params);
     const TimePoint began = Clock::now();
-    Rows rows = co_await link->run(sql, params);
-    learn(sql, params, *link, Clock::now() - began);
+    Rows rows = co_await lease.link().run(sql, params);
+    learn(sql, params, Clock::now() - began);
     co_return rows;
+}
+
+bool Lanes::shares(const std::string& sql, const Params& params) {
+    if (!usable_) return false;
+    const Known* const known = find(sql, params);
+    if (known == nullptr || !known->shared || !known->quick) return false;
+    // Where all is quiet a connection of its own costs less; and it must not wait for what waits for its own task.
+    const bool quiet = lanes_.empty() && pending_.empty() && pool_->nobody_there();
+    return !quiet && bytes_of(sql, params) <= most_bytes && !pool_->held_by_running_task();
 }
 
 Lanes::Known* Lanes::find(const std::string& sql, const Params& params) {
     const auto at = known_.find(sql);
     if (at == known_.end() || at->second.types.size() != params.size()) return nullptr;
     for (std::size_t i = 0; i < params.size(); ++i) {
-        const Params::Slot& slot = params.slot(i);
-        if (slot.type != at->second.types[i]) return nullptr;
-        if (slot.length > most_bytes) return nullptr;
+        if (params.slot(i).type != at->second.types[i]) return nullptr;
     }
     return &at->second;
 }
 
-void Lanes::learn(const std::string& sql, const Params& params, PqLink& link, Duration took) {
-    const std::optional<Format> results = link.format_of(sql, params);
-    if (!results) return;
+void Lanes::learn(const std::string& sql, const Params& params, Duration took) {
+    if (sql.size() > Statements::longest_sql) return;
     if (known_.size() >= most_known) known_.clear();
     Known known;
-    known.sharing = sharing_of(sql);
-    known.results = *results;
+    known.shared = only_reads(sql);
     known.quick = quick(took);
     if (fastest_ == Duration::zero() || took < fastest_) fastest_ = std::min<Duration>(took, slack * 10);
     known.types = params.types();
@@ -111,19 +123,24 @@ Coro<> Lanes::await_start(Ask& ask) {
         }
         if (!timed_out) throw;
     }
-    if (timed_out) pool_->throw_timeout(Clock::now() - began);
+    // It may have been sent in the very turn in which its time was over.
+    if (timed_out && ask.state_ == Ask::State::pending) pool_->throw_timeout(Clock::now() - began);
 }
 
 void Lanes::enqueue(Ask& ask) {
+    pool_->require_open();
     if (pending_.empty() && pool_->waiting() <= openers_) {
         if (Lease lease = pool_->take_now()) {
-            Lane& lane = add_lane(std::move(lease));
-            send(lane, ask);
+            try {
+                send(add_lane(std::move(lease)), ask);
+            } catch (const Error&) {
+                run_by_itself(ask);  // the connection went when nobody looked
+            }
             return;
         }
         Lane* best = nullptr;
         for (Lane& each : lanes_) {
-            if (joinable(each) && (best == nullptr || each.sent.size() < best->sent.size())) best = &each;
+            if (joinable(each, ask) && (best == nullptr || each.sent.size() < best->sent.size())) best = &each;
         }
         if (best != nullptr) {
             send(*best, ask);
@@ -139,48 +156,44 @@ void Lanes::enqueue(Ask& ask) {
     open_lanes();
 }
 
-bool Lanes::joinable(const Lane& lane) const {
+bool Lanes::joinable(const Lane& lane, const Ask& ask) const {
     if (lane.link == nullptr || lane.closed || lane.sent.size() >= values_.pipelining) return false;
-    if (lane.link->misplaced()) return false;
+    if (lane.lease.link().misplaced()) return false;
+    const TimePoint now = Clock::now();
+    if (pool_->worn_out(lane.lease.slot(), now)) return false;
     if (lane.sent.empty()) return true;
-    if (lane.sent.back().last) return false;
-    return quick(Clock::now() - lane.sent.front().since);
+    return lane.bytes + ask.bytes_ <= most_lane_bytes && quick(now - lane.sent.front().since);
 }
 
 void Lanes::send(Lane& lane, Ask& ask) {
-    Lane::Sent sent;
-    sent.ask = &ask;
-    sent.since = Clock::now();
-    sent.last = ask.sharing_ == Sharing::last;
+    keep_watch();
+    lane.sent.push_back({&ask, Clock::now(), ask.bytes_});
     try {
-        lane.link->lane_send(*ask.sql_, *ask.params_, ask.results_);
-    } catch (...) {
+        lane.link->lane_send(*ask.sql_, *ask.params_);
+    } catch (const std::exception&) {
+        lane.sent.pop_back();
         lane.closed = true;
-        lane.link->close();
-        throw;
+        lane.failure = std::current_exception();
+        lane.lease.link().close();
+        run_by_itself(ask);
+        return;
     }
-    lane.sent.push_back(std::move(sent));
+    lane.bytes += ask.bytes_;
     ++lane.awaited;
     ask.lane_ = &lane;
     ask.state_ = Ask::State::sent;
     ask.started.set();
 }
 
-void Lanes::feed(Lane& lane) {
+/// Sends what waits, its share: `its_turn`, when it has waited for its connection as others do.
+void Lanes::feed(Lane& lane, bool its_turn) {
     if (pool_->closed()) return close();
-    // Those who wait for a connection of their own are not overtaken, and other lanes are about to open.
-    if (pool_->waiting() > openers_) return;
+    if (!its_turn && pool_->waiting() > openers_) return;  // they are not overtaken
     std::size_t share = pending_.size() / (openers_ + 1) + 1;
-    while (share-- > 0 && !pending_.empty() && joinable(lane)) {
+    while (share-- > 0 && !pending_.empty() && joinable(lane, *pending_.front())) {
         Ask& ask = *pending_.front();
         pending_.pop_front();
-        try {
-            send(lane, ask);
-        } catch (...) {
-            ask.failure = std::current_exception();
-            finish(ask);
-            return;
-        }
+        send(lane, ask);
     }
 }
 
@@ -190,119 +203,161 @@ void Lanes::finish(Ask& ask) noexcept {
     ask.done.set();
 }
 
-void Lanes::leave(Ask& ask) noexcept {
+void Lanes::run_by_itself(Ask& ask) noexcept {
+    ask.again = true;
+    finish(ask);
+}
+
+void Lanes::leave(const Ask& ask) noexcept {
     if (ask.state_ == Ask::State::pending) {
         std::erase(pending_, &ask);
         return;
     }
-    Lane& lane = *ask.lane_;
-    const auto at =
-        std::find_if(lane.sent.begin(), lane.sent.end(), [&](const Lane::Sent& each) { return each.ask == &ask; });
-    if (at != lane.sent.end()) at->ask = nullptr;
-    if (--lane.awaited > 0) return;
-    // Nobody waits for it any more. What is not over soon is cancelled, now that it is alone.
-    lane.closed = true;
-    if (!coaio::detail::thread_state.core || coaio::detail::thread_state.core->closed) return;
-    try {
-        lane.retirement = get_running_loop().call_later(slack * 5, [pump = lane.pump] { pump->cancel(); });
-    } catch (...) {
-        lane.link->close();
+    for (Lane::Sent& each : ask.lane_->sent) {
+        if (each.ask == &ask) each.ask = nullptr;
     }
+    --ask.lane_->awaited;
 }
 
-Lane& Lanes::add_lane(Lease lease) {
-    lanes_.emplace_back();
-    Lane& lane = lanes_.back();
-    lane.self = std::prev(lanes_.end());
-    lane.lease = std::move(lease);
-    try {
-        if (lane.lease) {
-            lane.link = lane.lease.link().libpq();
-            lane.link->enter_lane();
+void Lanes::keep_watch() {
+    if (watching_) return;
+    static_cast<void>(get_running_loop().call_later(slack * 5, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->watch();
+    }));
+    watching_ = true;
+}
+
+/// Nobody waits behind a statement that takes long: it may wait for a lock of the very task that needs their answers.
+void Lanes::watch() {
+    watching_ = false;
+    const TimePoint now = Clock::now();
+    bool busy = false;
+    for (Lane& lane : lanes_) {
+        if (lane.sent.empty()) continue;
+        busy = true;
+        if (!overdue(now - lane.sent.front().since)) continue;
+        // What was late may be there already, when it is the loop that was held up.
+        if (std::exchange(lane.suspect, lane.sent.front().since) != lane.sent.front().since) continue;
+        lane.closed = true;
+        for (auto at = lane.sent.begin() + 1; at != lane.sent.end(); ++at) {
+            if (at->ask == nullptr) continue;
+            run_by_itself(*std::exchange(at->ask, nullptr));
+            --lane.awaited;
         }
-        lane.pump = create_task(pump(shared_from_this(), lane), {.name = "db lane", .eager_start = false});
-    } catch (...) {
-        lanes_.erase(lane.self);
-        throw;
+        if (lane.awaited == 0 && lane.limit != nullptr && !lane.limit->expired()) lane.limit->reschedule(now);
     }
+    if (busy) keep_watch();
+}
+
+/// A lane in its task's hands; it goes when the task ends, or is dropped.
+class Lanes::Pump {
+public:
+    Pump(Lanes& lanes, Lane& lane, bool opening) noexcept : lanes_(&lanes), lane_(&lane), opening_(opening) {
+        if (opening) ++lanes.openers_;
+    }
+    Pump(Pump&& other) noexcept
+        : lanes_(other.lanes_),
+          lane_(std::exchange(other.lane_, nullptr)),
+          opening_(std::exchange(other.opening_, false)) {}
+    Pump& operator=(Pump&&) = delete;
+    ~Pump() {
+        if (lane_ == nullptr) return;
+        drop(lost_with_its_lane());
+        if (lanes_->lanes_.empty()) lanes_->end_pending(nullptr);  // no other comes to them
+    }
+
+    [[nodiscard]] Lane& lane() const noexcept { return *lane_; }
+    [[nodiscard]] bool opening() const noexcept { return opening_; }
+    void opened() noexcept {
+        if (std::exchange(opening_, false)) --lanes_->openers_;
+    }
+    void drop(const std::exception_ptr& failure) noexcept {
+        opened();
+        if (Lane* const lane = std::exchange(lane_, nullptr)) lanes_->drop(*lane, failure);
+    }
+
+private:
+    Lanes* lanes_;
+    Lane* lane_;
+    bool opening_;
+};
+
+Lane& Lanes::add_lane(Lease lease) {
+    Lane& lane = lanes_.emplace_back();
+    lane.self = std::prev(lanes_.end());
+    Pump owner(*this, lane, !lease);
+    lane.lease = std::move(lease);
+    if (lane.lease) {
+        lane.link = lane.lease.link().lane();
+        lane.link->enter_lane();
+    }
+    const AnyTask task =
+        create_task(pump(shared_from_this(), std::move(owner)), {.name = "db lane", .eager_start = false});
+    if (lane.lease) lane.lease.slot().holder = task;
     return lane;
 }
 
 void Lanes::open_lanes() {
-    while (openers_ < pending_.size() && lanes_.size() < values_.max_size) {
-        ++openers_;
-        try {
-            (void)add_lane(Lease());
-        } catch (...) {
-            --openers_;
-            throw;
+    while (openers_ < pending_.size() && lanes_.size() < values_.max_size) static_cast<void>(add_lane(Lease()));
+}
+
+Coro<> Lanes::pump(std::shared_ptr<Lanes> self, Pump owner) {
+    Lane& lane = owner.lane();
+    const bool opening = owner.opening();
+    std::exception_ptr failure;
+    bool refused = false;
+    try {
+        if (opening) {
+            lane.lease = co_await self->pool_->acquire();
+            lane.link = lane.lease.link().lane();
+            lane.link->enter_lane();
+            owner.opened();
         }
+        // Others wait for its answers, so it ends when they have them or are gone, and not before.
+        co_await masked(self->serve(lane, opening), {.deadline = Duration::max()});
+    } catch (const BaseException&) {
+        co_return;
+    } catch (const PoolTimeout&) {  // those who wait have their own time
+    } catch (...) {
+        failure = std::current_exception();
+        refused = !lane.lease;
+    }
+    owner.drop(failure);
+    if (!refused) {
+        self->open_lanes();
+    } else if (self->lanes_.empty() || self->pool_->closed()) {
+        self->end_pending(failure);
     }
 }
 
-/// A lane goes when its task ends, or is dropped.
-struct Lanes::PumpGuard {
-    Lanes* lanes;
-    Lane* lane;
-    bool opening;
-
-    PumpGuard(Lanes& of, Lane& on) noexcept : lanes(&of), lane(&on), opening(on.link == nullptr) {}
-    PumpGuard(const PumpGuard&) = delete;
-    PumpGuard& operator=(const PumpGuard&) = delete;
-    ~PumpGuard() {
-        opened();
-        if (lane != nullptr) lanes->drop(*lane, lost_with_its_lane());
-    }
-    void opened() noexcept {
-        if (std::exchange(opening, false)) --lanes->openers_;
-    }
-    void drop(const std::exception_ptr& failure) noexcept { lanes->drop(*std::exchange(lane, nullptr), failure); }
-};
-
-Coro<> Lanes::pump(std::shared_ptr<Lanes> self, Lane& lane) {
-    PumpGuard guard(*self, lane);
+Coro<> Lanes::serve(Lane& lane, bool its_turn) {
+    Timeout limit(std::nullopt);
+    lane.limit = &limit;
     std::exception_ptr failure;
-    bool refused = false;
-    bool cancelled = false;
     try {
-        if (lane.link == nullptr) {
-            try {
-                lane.lease = co_await self->pool_->acquire();
-            } catch (const PoolTimeout&) {  // each that waits has its own time
-            } catch (const std::exception&) {
-                refused = true;
-                throw;
-            }
-            guard.opened();
-            if (lane.lease) {
-                lane.link = lane.lease.link().libpq();
-                lane.link->enter_lane();
-                self->feed(lane);
-            }
-        }
-        while (!lane.sent.empty()) {
-            PqLink::LaneAnswer answer = co_await lane.link->lane_answer();
-            self->answered(lane, std::move(answer));
-            self->feed(lane);
+        for (feed(lane, its_turn); !lane.sent.empty(); feed(lane, false)) {
+            LaneLink::Answer answer = co_await lane.link->lane_answer();
+            answered(lane, std::move(answer));
         }
         lane.closed = true;
-        if (lane.link != nullptr) co_await lane.link->leave_lane();
-    } catch (const BaseException&) {
-        cancelled = true;
+        if (lane.failure) std::rethrow_exception(lane.failure);
+        co_await lane.link->leave_lane();
     } catch (...) {
         failure = std::current_exception();
     }
-    guard.opened();
-    const bool retired = lane.retirement.has_value();
-    guard.drop(failure);
-    if (refused) self->fail_pending(failure);
-    if (refused || (cancelled && !retired)) co_return;
-    self->open_lanes();
+    lane.closed = true;
+    lane.limit = nullptr;
+    const bool retired = limit.expired();
+    limit.leave();
+    if (!failure) co_return;
+    failure = co_await lane.link->end_lane(std::move(failure));
+    if (!retired) std::rethrow_exception(failure);
 }
 
-void Lanes::answered(Lane& lane, PqLink::LaneAnswer answer) {
-    Lane::Sent sent = std::move(lane.sent.front());
+void Lanes::answered(Lane& lane, LaneLink::Answer answer) {
+    const Lane::Sent sent = lane.sent.front();
     lane.sent.pop_front();
+    lane.bytes -= sent.bytes;
     const TimePoint now = Clock::now();
     if (!lane.sent.empty()) lane.sent.front().since = now;
     if (sent.ask == nullptr) return;
@@ -311,50 +366,43 @@ void Lanes::answered(Lane& lane, PqLink::LaneAnswer answer) {
     if (!quick(now - sent.since)) {
         if (Known* const known = find(*ask.sql_, *ask.params_)) known->quick = false;
     }
-    if (answer.failure) {
-        answer.failure->sql = cut_sql(*ask.sql_);
-        // One may have counted on the preparation of another that failed.
-        const bool gone = answer.failure->sqlstate == sqlstate::invalid_statement_name;
-        ask.failure = make_error(std::move(*answer.failure));
-        if (lane.link->forget_stale(*ask.sql_, *ask.params_, ask.failure) || gone) {
-            ask.failure = nullptr;
-            ask.again = true;
-            known_.erase(*ask.sql_);
-        }
-    } else {
+    if (!answer.failure) {
         ask.rows = std::move(answer.rows);
+        finish(ask);
+        return;
+    }
+    answer.failure->sql = cut_sql(*ask.sql_);
+    // One may have counted on the preparation of another that failed.
+    const bool gone = answer.failure->sqlstate == sqlstate::invalid_statement_name;
+    ask.failure = make_error(std::move(*answer.failure));
+    if (lane.link->forget_stale(*ask.sql_, *ask.params_, ask.failure) || gone) {
+        ask.failure = nullptr;
+        known_.erase(*ask.sql_);
+        run_by_itself(ask);
+        return;
     }
     finish(ask);
 }
 
 void Lanes::drop(Lane& lane, const std::exception_ptr& failure) noexcept {
-    for (Lane::Sent& each : lane.sent) {
+    for (const Lane::Sent& each : lane.sent) {
         if (each.ask == nullptr) continue;
         each.ask->failure = for_statement(failure ? failure : lost_with_its_lane(), *each.ask->sql_);
         finish(*each.ask);
     }
-    if (lane.retirement) lane.retirement->cancel();
     lanes_.erase(lane.self);
 }
 
-void Lanes::fail_pending(const std::exception_ptr& failure) noexcept {
-    if (!lanes_.empty() && !pool_->closed()) return;  // they come to those who wait
+void Lanes::end_pending(const std::exception_ptr& failure) noexcept {
     while (!pending_.empty()) {
         Ask& ask = *pending_.front();
         pending_.pop_front();
         ask.failure = failure;
+        ask.again = !failure;
         finish(ask);
     }
 }
 
-void Lanes::close() {
-    const auto closed = std::make_exception_ptr(PoolClosed());
-    while (!pending_.empty()) {
-        Ask& ask = *pending_.front();
-        pending_.pop_front();
-        ask.failure = closed;
-        finish(ask);
-    }
-}
+void Lanes::close() noexcept { end_pending(std::make_exception_ptr(PoolClosed())); }
 
 }  // namespace coaio::db::detail

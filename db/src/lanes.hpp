@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "link_pq.hpp"
+#include "lane_link.hpp"
 #include "pool_state.hpp"
 
 #include <coaio/core/event.hpp>
-#include <coaio/core/handle.hpp>
-#include <coaio/core/task.hpp>
+#include <coaio/core/timeout.hpp>
 
 #include <algorithm>
-#include <cstdint>
+#include <cstddef>
 #include <deque>
 #include <list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,16 +22,15 @@ namespace coaio::db::detail {
 class Lanes;
 struct Lane;
 
-/// Whether a statement may travel with those of other tasks. Only what can neither begin a transaction nor change the
-/// session by itself may, and nothing follows what takes locks: whoever waits behind it could hold what it waits for.
-enum class Sharing : unsigned char { never, last, free };
-[[nodiscard]] Sharing sharing_of(std::string_view sql);
+/// Whether a statement may share a connection with those of other tasks: it only reads, by functions that are known to
+/// do nothing else. So it changes nothing of the session, waits for no other than a lock on a whole table, and may run
+/// twice. It errs on the side of no; what views and operators do it cannot see.
+[[nodiscard]] bool only_reads(std::string_view sql);
 
 /// A statement that waits for its answer. It stands in its task's frame, and may go at any time.
 class Ask {
 public:
-    Ask(Lanes& lanes, const std::string& sql, const Params& params) noexcept
-        : sql_(&sql), params_(&params), lanes_(&lanes) {}
+    Ask(Lanes& lanes, const std::string& sql, const Params& params) noexcept;
     Ask(const Ask&) = delete;
     Ask& operator=(const Ask&) = delete;
     ~Ask();
@@ -53,30 +50,32 @@ private:
     Lanes* lanes_;
     Lane* lane_ = nullptr;
     State state_ = State::fresh;
-    Sharing sharing_ = Sharing::never;
-    Format results_ = Format::text;
+    std::size_t bytes_;
 };
 
 /// A connection that statements of several tasks share, each with a Sync of its own.
 struct Lane {
     struct Sent {
-        Ask* ask = nullptr;  // null: nobody waits for it any more
-        TimePoint since{};   // when it was sent, or came first
-        bool last = false;
+        Ask* ask;         // null: nobody waits for it any more
+        TimePoint since;  // when it was sent, or came first
+        std::size_t bytes;
     };
 
     Lease lease;
-    PqLink* link = nullptr;  // none before the pool has given one
+    LaneLink* link = nullptr;  // none before the pool has given one
     std::deque<Sent> sent;
     std::size_t awaited = 0;
-    bool closed = false;
-    std::optional<AnyTask> pump;
-    std::optional<TimerHandle> retirement;
-    std::list<Lane>::iterator self{};
+    std::size_t bytes = 0;
+    TimePoint suspect{};         // since when that runs which takes long
+    bool closed = false;         // nothing more is sent on it
+    std::exception_ptr failure;  // of sending
+    Timeout* limit = nullptr;    // of its task; it strikes when nobody waits any more
+    std::list<Lane>::iterator self;
 };
 
 /// Single statements of a pool's tasks, on as many connections as there are, and in pipelines where there are more
-/// statements than connections. Statements that are not known to be quick have a connection to themselves.
+/// statements than connections. Statements that are not known to be quick, and to read only, have a connection to
+/// themselves.
 class Lanes : public std::enable_shared_from_this<Lanes> {
 public:
     Lanes(std::shared_ptr<PoolState> pool, const PoolValues& values, std::size_t statement_cache);
@@ -86,17 +85,16 @@ public:
 
     [[nodiscard]] static Coro<Rows> run(std::shared_ptr<Lanes> self, std::string sql, Params params);
     /// Nothing waits for a connection any more.
-    void close();
+    void close() noexcept;
     /// Statements that wait for a connection, less those that wait for one on their behalf.
     [[nodiscard]] std::size_t waiting() const noexcept { return pending_.size() - std::min(pending_.size(), openers_); }
 
 private:
     friend Ask;
-    struct PumpGuard;
+    class Pump;
     /// What is known of a statement.
     struct Known {
-        Sharing sharing = Sharing::never;
-        Format results = Format::text;
+        bool shared = false;
         bool quick = false;
         std::vector<Oid> types;
     };
@@ -104,29 +102,39 @@ private:
     [[nodiscard]] Coro<Rows> run_alone(const std::string& sql, const Params& params);
     [[nodiscard]] Coro<> await_start(Ask& ask);
     [[nodiscard]] Known* find(const std::string& sql, const Params& params);
-    void learn(const std::string& sql, const Params& params, PqLink& link, Duration took);
-    [[nodiscard]] bool quick(Duration took) const noexcept { return took < slack + fastest_ * 4; }  // on this network
+    [[nodiscard]] bool shares(const std::string& sql, const Params& params);
+    void learn(const std::string& sql, const Params& params, Duration took);
+    /// On this network.
+    [[nodiscard]] bool quick(Duration took) const noexcept { return took < slack + fastest_ * 4; }
+    [[nodiscard]] bool overdue(Duration took) const noexcept { return took >= slack * 5 + fastest_ * 4; }
 
     void enqueue(Ask& ask);
-    [[nodiscard]] bool joinable(const Lane& lane) const;
+    [[nodiscard]] bool joinable(const Lane& lane, const Ask& ask) const;
     void send(Lane& lane, Ask& ask);
-    void feed(Lane& lane);
-    void leave(Ask& ask) noexcept;
+    void feed(Lane& lane, bool its_turn);
+    void leave(const Ask& ask) noexcept;
+    void keep_watch();
+    void watch();
     [[nodiscard]] Lane& add_lane(Lease lease);
     void open_lanes();
-    [[nodiscard]] static Coro<> pump(std::shared_ptr<Lanes> self, Lane& lane);
-    void answered(Lane& lane, PqLink::LaneAnswer answer);
+    [[nodiscard]] static Coro<> pump(std::shared_ptr<Lanes> self, Pump lane);
+    [[nodiscard]] Coro<> serve(Lane& lane, bool its_turn);
+    void answered(Lane& lane, LaneLink::Answer answer);
     static void finish(Ask& ask) noexcept;
-    void fail_pending(const std::exception_ptr& failure) noexcept;
+    static void run_by_itself(Ask& ask) noexcept;
+    /// Without a failure each runs by itself.
+    void end_pending(const std::exception_ptr& failure) noexcept;
     void drop(Lane& lane, const std::exception_ptr& failure) noexcept;
 
     static constexpr Duration slack = std::chrono::milliseconds(10);
-    static constexpr std::size_t most_known = 4096;
-    static constexpr std::size_t most_bytes = 64 * 1024;
+    static constexpr std::size_t most_known = 1024;
+    static constexpr std::size_t most_bytes = 64 * 1024;        // of one statement
+    static constexpr std::size_t most_lane_bytes = 256 * 1024;  // that have no answer yet
 
     std::shared_ptr<PoolState> pool_;
     PoolValues values_;
     bool usable_;
+    bool watching_ = false;
     std::unordered_map<std::string, Known> known_;
     Duration fastest_{};
     std::list<Lane> lanes_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "link.hpp"
 
+#include "lane_link.hpp"
+
 #include <coaio/db/error.hpp>
 #include <coaio/db/listener.hpp>
 
@@ -11,6 +13,7 @@
 namespace coaio::db::detail {
 
 Link::~Link() = default;
+LaneLink::~LaneLink() = default;
 Connector::~Connector() = default;
 
 Coro<> Link::reset() { return ignore(command("rollback", OnCancel::close)); }

@@ -45,6 +45,7 @@ struct CommitTable {
     [[nodiscard]] bool usable() const noexcept { return !name.empty(); }
 };
 
+class LaneLink;
 class PqLink;
 
 /// One session with a server, as the pool and the transactions see it. One task uses it at a time; it belongs to it.
@@ -76,6 +77,8 @@ public:
 
     /// Itself, where it can do more than run statements.
     [[nodiscard]] virtual PqLink* libpq() noexcept { return nullptr; }
+    /// Itself, where statements of several tasks can share it.
+    [[nodiscard]] virtual LaneLink* lane() noexcept { return nullptr; }
 
     [[nodiscard]] virtual LinkState state() const noexcept = 0;
     /// Its server is not, or no longer, of the kind that was asked for: whoever connects again finds a better one.

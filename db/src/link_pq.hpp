@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "lane_link.hpp"
 #include "libpq.hpp"
 #include "link.hpp"
 #include "running.hpp"
@@ -32,7 +33,7 @@ void refuse_surplus(std::string_view sql, const Params& params);
 [[nodiscard]] bool drops_statements(const Rows& answer) noexcept;
 
 /// A link over libpq. Its socket is registered with the loop for each wait alone, by level (LPQ-01, LPQ-02).
-class PqLink final : public Link {
+class PqLink final : public Link, public LaneLink {
 public:
     /// `session` is connected; `cancels` limits how many cancel requests are on their way from one pool.
     PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options,
@@ -42,6 +43,7 @@ public:
     Coro<Rows> command(std::string sql, OnCancel on_cancel) override;
     Coro<> reset() override;
     [[nodiscard]] PqLink* libpq() noexcept override { return this; }
+    [[nodiscard]] LaneLink* lane() noexcept override { return this; }
     [[nodiscard]] LinkState state() const noexcept override;
     /// What kind of server it was connected to, perhaps for want of a better one.
     void serve_as(Target target, bool second_choice) noexcept {
@@ -91,24 +93,13 @@ public:
     /// Ends it now.
     [[nodiscard]] Coro<> settle();
 
-    // A pipeline of statements of many tasks, each with a Sync of its own (see lanes.hpp): `enter_lane`, then as many
-    // `lane_send` as one likes, and a `lane_answer` for each of them, in their order; `leave_lane` when all have come.
-
-    void enter_lane();
-    /// Prepares it on the way where it is not yet.
-    void lane_send(const std::string& sql, const Params& params, Format results);
-    struct LaneAnswer {
-        Rows rows;
-        std::optional<ErrorFields> failure;
-        bool prepared = false;
-    };
-    /// Cancellation: what is under way is cancelled in the server, all of it, and the lane has ended.
-    [[nodiscard]] Coro<LaneAnswer> lane_answer();
-    [[nodiscard]] Coro<> leave_lane();
-    /// Of a statement that is in the cache.
-    [[nodiscard]] std::optional<Format> format_of(const std::string& sql, const Params& params);
-    /// Whether it failed because what the server had prepared is stale or gone; it is forgotten then.
-    [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
+    void enter_lane() override;
+    void lane_send(const std::string& sql, const Params& params) override;
+    Coro<Answer> lane_answer() override;
+    Coro<> leave_lane() override;
+    Coro<std::exception_ptr> end_lane(std::exception_ptr failure) override;
+    [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params,
+                                    const std::exception_ptr& failure) override;
 
     /// By a scope or by a statement of the user's.
     [[nodiscard]] bool in_transaction() const noexcept;
@@ -156,8 +147,8 @@ private:
     [[nodiscard]] Coro<> quieten(OnCancel on_cancel);
     [[nodiscard]] Coro<> drain();
 
-    [[nodiscard]] Coro<LaneAnswer> lane_segment();
-    [[nodiscard]] Coro<> skip_deallocations();
+    void drop_in_lane();
+    [[nodiscard]] Coro<Answer> lane_segment();
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
     void start() noexcept { in_flight_ = sent_ = true; }
     void end() noexcept;
@@ -200,8 +191,9 @@ private:
     std::string flow_sql_;
     std::uint64_t cursors_ = 0;
     struct LaneSent {
-        std::optional<Prepared> fresh;
-        bool deallocation = false;
+        std::optional<Prepared> fresh;  // prepared on the way
+        std::string dropped;            // on the way, for nobody who waits
+        bool asked = true;              // somebody waits for the answer
     };
     std::deque<LaneSent> lane_;  // sent and not answered
     std::deque<Notification> heard_;

@@ -3,82 +3,79 @@
 
 #include <coaio/core/io.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace coaio::db::detail {
 
 void PqLink::enter_lane() {
     Use use(*this);
+    lane_.clear();
     begin_pipeline();
     in_flight_ = syncs_ > 0;
-    if (in_flight_) lane_.emplace_back().deallocation = true;
+    if (in_flight_) lane_.emplace_back().asked = false;
     flow_sql_.clear();
     flowing_ = true;
     use.keep();
-    for (const std::string& each : statements_.take_dropped()) {
+    drop_in_lane();
+}
+
+void PqLink::drop_in_lane() {
+    std::vector<std::string> dropped = statements_.take_dropped();
+    if (dropped.empty()) return;
+    NamesInDoubt unsent(statements_, dropped);
+    start();
+    for (std::string& each : dropped) {
         session_->send_query("deallocate " + each, {}, Format::text);
         session_->send_sync();
         ++syncs_;
-        lane_.emplace_back().deallocation = true;
-        start();
+        LaneSent& sent = lane_.emplace_back();
+        sent.asked = false;
+        sent.dropped = std::move(each);
     }
+    unsent.clear();
 }
 
-void PqLink::lane_send(const std::string& sql, const Params& params, Format results) {
-    const std::string key = Statements::key(sql, params);
-    std::string name;
-    if (const Prepared* const known = statements_.find(key)) name = known->name;
-    for (const LaneSent& each : lane_) {
-        if (each.fresh && each.fresh->key == key) name = each.fresh->name;
-    }
-    LaneSent sent;
+void PqLink::lane_send(const std::string& sql, const Params& params) {
+    drop_in_lane();
     start();
-    if (name.empty()) {
-        name = statements_.next_name();
-        sent.fresh.emplace();
-        sent.fresh->key = key;
-        sent.fresh->name = name;
-        sent.fresh->results = results;
-        session_->send_prepare(name, sql, params.types());
+    LaneSent sent;
+    const std::string key = Statements::key(sql, params);
+    if (const Prepared* const known = statements_.find(key)) {
+        session_->send_prepared(known->name, params, known->results);
+    } else {
+        const auto same = [&key](const LaneSent& each) { return each.fresh && each.fresh->key == key; };
+        const auto before = std::find_if(lane_.rbegin(), lane_.rend(), same);
+        std::string name;
+        if (before != lane_.rend()) {
+            name = before->fresh->name;
+        } else {
+            name = statements_.next_name();
+            sent.fresh.emplace();
+            sent.fresh->key = key;
+            sent.fresh->name = name;
+            session_->send_prepare(name, sql, params.types());
+            session_->send_describe(name);
+        }
+        // Its columns are not known yet, and text is read as well.
+        session_->send_prepared(name, params, Format::text);
     }
-    session_->send_prepared(name, params, results);
     session_->send_sync();
     ++syncs_;
     lane_.push_back(std::move(sent));
+    // What does not go now goes with the next answer that is waited for: the server reads no further before.
+    static_cast<void>(session_->flush());
 }
 
-Coro<PqLink::LaneAnswer> PqLink::lane_answer() {
-    std::exception_ptr failure;
-    try {
-        co_await skip_deallocations();
-        LaneAnswer answer = co_await lane_segment();
-        LaneSent sent = std::move(lane_.front());
-        lane_.pop_front();
-        if (sent.fresh && answer.prepared) statements_.keep(std::move(*sent.fresh));
-        co_return answer;
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    std::vector<std::string> doubtful;
-    for (LaneSent& each : lane_) {
-        if (each.fresh) doubtful.push_back(std::move(each.fresh->name));
-    }
-    lane_.clear();
-    statements_.drop_later(std::move(doubtful));
-    co_await recover(OnCancel::stop);
-    flowing_ = in_use_ = false;
-    std::rethrow_exception(judge(std::move(failure), flow_sql_));
+Coro<LaneLink::Answer> PqLink::lane_answer() {
+    while (!lane_.front().asked) static_cast<void>(co_await lane_segment());
+    co_return co_await lane_segment();
 }
 
-Coro<> PqLink::skip_deallocations() {
-    while (!lane_.empty() && lane_.front().deallocation) {
-        [[maybe_unused]] const LaneAnswer ignored = co_await lane_segment();
-        lane_.pop_front();
-    }
-}
-
-Coro<PqLink::LaneAnswer> PqLink::lane_segment() {
-    LaneAnswer answer;
+Coro<LaneLink::Answer> PqLink::lane_segment() {
+    Answer answer;
+    LaneSent& sent = lane_.front();
+    int before_its_own = sent.fresh ? 2 : 0;  // that it is prepared, and its columns
     int ends = 0;
     for (;;) {
         while (session_->busy()) {
@@ -100,35 +97,37 @@ Coro<PqLink::LaneAnswer> PqLink::lane_segment() {
         } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
             throw_out_of_step();
         } else if (kind != pq::Kind::aborted) {
-            answer.prepared = true;
-            answer.rows = std::move(*result).take_rows(Outcome::committed, types_);
+            if (before_its_own == 0) {
+                answer.rows = std::move(*result).take_rows(Outcome::committed, types_);
+            } else if (--before_its_own == 0) {
+                set_format(*sent.fresh, result->column_types());
+            }
         }
     }
+    if (sent.fresh && before_its_own == 0) statements_.keep(std::move(*sent.fresh));
+    lane_.pop_front();
     in_flight_ = --syncs_ > 0;
     collect_notifications();
     co_return answer;
 }
 
 Coro<> PqLink::leave_lane() {
-    std::exception_ptr failure;
-    try {
-        co_await skip_deallocations();
-        session_->exit_pipeline();
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    lane_.clear();
-    if (failure) co_await recover(OnCancel::wait);
+    while (!lane_.empty()) static_cast<void>(co_await lane_segment());
+    session_->exit_pipeline();
     flowing_ = in_use_ = false;
-    if (failure) std::rethrow_exception(failure);
 }
 
-std::optional<Format> PqLink::format_of(const std::string& sql, const Params& params) {
-    if (!statements_.wants(sql)) return std::nullopt;
-    const Prepared* const known = statements_.find(Statements::key(sql, params));
-    if (known == nullptr) return std::nullopt;
-    // On another connection nothing is known yet of types that users made.
-    return known->user_types ? Format::text : known->results;
+Coro<std::exception_ptr> PqLink::end_lane(std::exception_ptr failure) {
+    std::vector<std::string> doubtful;
+    for (LaneSent& each : lane_) {
+        if (each.fresh) doubtful.push_back(std::move(each.fresh->name));
+        if (!each.dropped.empty()) doubtful.push_back(std::move(each.dropped));
+    }
+    lane_.clear();
+    statements_.drop_later(std::move(doubtful));
+    co_await recover(OnCancel::stop);
+    flowing_ = in_use_ = false;
+    co_return judge(std::move(failure), flow_sql_);
 }
 
 }  // namespace coaio::db::detail

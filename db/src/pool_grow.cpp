@@ -68,7 +68,7 @@ Lease PoolState::take_now() {
     if (!lease) return lease;
     ++totals_.acquires;
     lease.slot().taken = now;
-    lease.slot().holder = current_task();
+    lease.slot().where = {};
     return lease;
 }
 

@@ -121,10 +121,20 @@ bool PoolState::deadlocked() const noexcept {
            });
 }
 
-Coro<Lease> PoolState::acquire(std::source_location where) {
+void PoolState::require_open() {
     require_loop();
     core_ = coaio::detail::thread_state.core;
     if (closed_) throw PoolClosed();
+}
+
+bool PoolState::held_by_running_task() const noexcept {
+    const auto* const running = coaio::detail::thread_state.task;
+    return std::any_of(slots_.begin(), slots_.end(),
+                       [running](const Slot& each) { return each.holder && each.holder->state().get() == running; });
+}
+
+Coro<Lease> PoolState::acquire(std::source_location where) {
+    require_open();
     ++totals_.acquires;
     const TimePoint began = Clock::now();
     Lease lease;

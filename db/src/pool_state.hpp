@@ -117,7 +117,13 @@ public:
     void give_back(Slot& slot) noexcept;
     [[nodiscard]] const std::shared_ptr<Connector>& connector() const noexcept { return connector_; }
 
-    /// A connection that is free and fit, without waiting and without overtaking; else none.
+    /// Throws where it is closed, or another loop's.
+    void require_open();
+    /// The running task has a connection of this pool.
+    [[nodiscard]] bool held_by_running_task() const noexcept;
+    /// Too old to be used again.
+    [[nodiscard]] bool worn_out(const Slot& slot, TimePoint now) const;
+    /// A connection that is free and fit, without waiting and without overtaking; else none. Nobody is its holder yet.
     [[nodiscard]] Lease take_now();
     /// Opens one more, where there may be more, for whoever comes.
     void grow_ahead();
@@ -155,7 +161,6 @@ private:
     void remove(Slot& slot) noexcept;
     /// One that is misplaced goes, and so do those that were opened before that was known.
     void relocate(Slot& slot) noexcept;
-    [[nodiscard]] bool worn_out(const Slot& slot, TimePoint now) const;
     void fail_waiters(const std::exception_ptr& failure) noexcept;
     void keep_house();
     void arm_housekeeping();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "lane_link.hpp"
 #include "link.hpp"
 
 #include <coaio/core/loop.hpp>
@@ -9,6 +10,8 @@
 
 #include "db/fake_rows.hpp"
 
+#include <algorithm>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,6 +34,10 @@ struct FakeServer {
     std::size_t rollbacks = 0;
     std::size_t pings = 0;
     std::size_t mixed_up = 0;            ///< a session was used by two at once, or handed out in a transaction
+    std::size_t laned = 0;               ///< of the statements: which came in a pipeline
+    std::size_t most_laned_bytes = 0;    ///< in one pipeline at a time
+    std::size_t cancels = 0;             ///< of what was under way in a pipeline
+    std::size_t lose = 0;                ///< so many answers of pipelines are lost with their sessions
     std::map<std::string, int> rows;     ///< that are committed, and how often
     std::map<std::string, bool> tokens;  ///< of commits; true: taken by a look-up, so that they cannot be committed
     std::map<coaio::TimePoint, std::size_t> begun;  ///< attempts, by when they began
@@ -54,9 +61,11 @@ struct FakeServer {
     std::string refusal = "57P03";
     coaio::Duration connect_time = std::chrono::milliseconds(5);
     coaio::Duration statement_time = std::chrono::milliseconds(1);
+    coaio::Duration slow_time = std::chrono::hours(1);  ///< of "select slow"
 };
 
-class FakeLink final : public coaio::db::detail::Link {
+/// A statement with parameters is answered with the first of them.
+class FakeLink final : public coaio::db::detail::Link, public coaio::db::detail::LaneLink {
 public:
     using State = coaio::db::detail::LinkState;
     using OnCancel = coaio::db::detail::OnCancel;
@@ -68,8 +77,9 @@ public:
     }
     ~FakeLink() override { FakeLink::close(); }
 
-    coaio::Coro<coaio::db::Rows> run(const std::string& sql, const coaio::db::Params&) override {
+    coaio::Coro<coaio::db::Rows> run(const std::string& sql, const coaio::db::Params& params) override {
         ++server_->statements;
+        if (!params.empty()) return echo(step(sql, OnCancel::stop), params);
         return step(sql, OnCancel::stop);
     }
     coaio::Coro<coaio::db::Rows> command(std::string sql, OnCancel on_cancel) override {
@@ -101,7 +111,70 @@ public:
     /// The server ended the session while nobody looked.
     void vanish() noexcept { gone_ = true; }
 
+    [[nodiscard]] LaneLink* lane() noexcept override { return this; }
+    void enter_lane() override {
+        if (busy_ || in_transaction_) ++server_->mixed_up;
+        busy_ = laned_ = true;
+    }
+    void lane_send(const std::string& sql, const coaio::db::Params& params) override {
+        if (!laned_) ++server_->mixed_up;
+        if (!open_ || gone_) lose(coaio::db::Outcome::not_sent);
+        ++server_->statements;
+        ++server_->laned;
+        sent_.push_back({sql, params, sql.size()});
+        for (std::size_t i = 0; i < params.size(); ++i) sent_.back().bytes += params.slot(i).length;
+        std::size_t bytes = 0;
+        for (const Sent& each : sent_) bytes += each.bytes;
+        server_->most_laned_bytes = std::max(server_->most_laned_bytes, bytes);
+    }
+    coaio::Coro<Answer> lane_answer() override {
+        co_await coaio::sleep(time_of(sent_.front().sql));
+        if (server_->lose > 0) {
+            --server_->lose;
+            close();
+        }
+        if (!open_) lose(coaio::db::Outcome::unknown);
+        Answer answer;
+        answer.rows = echo(sent_.front().params);
+        sent_.pop_front();
+        co_return answer;
+    }
+    coaio::Coro<> leave_lane() override {
+        if (!sent_.empty()) ++server_->mixed_up;
+        busy_ = laned_ = false;
+        co_return;
+    }
+    coaio::Coro<std::exception_ptr> end_lane(std::exception_ptr failure) override {
+        laned_ = false;
+        if (open_ && !sent_.empty()) ++server_->cancels;
+        sent_.clear();
+        co_await coaio::sleep(server_->statement_time);
+        busy_ = false;
+        co_return failure;
+    }
+    [[nodiscard]] bool forget_stale(const std::string&, const coaio::db::Params&, const std::exception_ptr&) override {
+        return false;
+    }
+
 private:
+    struct Sent {
+        std::string sql;
+        coaio::db::Params params;
+        std::size_t bytes;
+    };
+    static coaio::db::Rows echo(const coaio::db::Params& params) {
+        if (params.empty()) return {};
+        const auto& slot = params.slot(0);
+        return fake_rows({{"echo", slot.type, slot.format}}, {{std::string(params.bytes(0))}});
+    }
+    static coaio::Coro<coaio::db::Rows> echo(coaio::Coro<coaio::db::Rows> step, const coaio::db::Params& params) {
+        static_cast<void>(co_await std::move(step));
+        co_return echo(params);
+    }
+    [[nodiscard]] coaio::Duration time_of(const std::string& sql) const {
+        return begins(sql, "select slow") ? server_->slow_time : server_->statement_time;
+    }
+
     coaio::Coro<coaio::db::Rows> step(std::string sql, OnCancel on_cancel) {
         if (busy_) ++server_->mixed_up;
         if (!open_) lose(coaio::db::Outcome::not_sent);
@@ -109,7 +182,7 @@ private:
         std::exception_ptr failure;
         try {
             if (server_->silent) co_await coaio::sleep(std::chrono::hours(1000));
-            co_await coaio::sleep(server_->statement_time);
+            co_await coaio::sleep(time_of(sql));
         } catch (...) {
             failure = std::current_exception();
         }
@@ -191,6 +264,8 @@ private:
     std::shared_ptr<FakeServer> server_;
     bool open_ = true;
     bool busy_ = false;
+    bool laned_ = false;
+    std::deque<Sent> sent_;
     bool gone_ = false;
     bool in_transaction_ = false;
     std::vector<std::string> written_;

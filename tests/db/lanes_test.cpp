@@ -7,9 +7,8 @@
 #include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
-#include <coaio/core/testing.hpp>
-#include <coaio/core/timeout.hpp>
 
+#include "db/asking.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/postgres_proxy.hpp"
@@ -18,23 +17,12 @@
 namespace db = coaio::db;
 using coaio::Coro;
 using db::Transaction;
+using tests::ask;
+using tests::echo;
+using tests::warm_up;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr const char* echo = "select $1::int";
-
-/// After this it is known to be quick, on each connection there is.
-Coro<> warm_up(db::Pool pool, std::string sql, int value) {
-    for (int i = 0; i < 2; ++i) co_await pool.query(sql, value);
-}
-
-Coro<> ask(db::Pool pool, int first, int count) {
-    for (int i = first; i < first + count; ++i) {
-        const int answer = co_await pool.query_value<int>(echo, i);
-        REQUIRE(answer == i);
-    }
-}
 
 Coro<> ask_all(std::string url, int tasks, int each, std::size_t size) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(size).pipelining(32));
@@ -81,74 +69,6 @@ Coro<> at_a_distance(std::string url, coaio::Duration& took) {
     const auto began = coaio::Clock::now();
     co_await coaio::gather(std::move(all));
     took = coaio::Clock::now() - began;
-}
-
-Coro<> cancel_some(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).pipelining(32));
-    co_await warm_up(pool, echo, 1);
-    auto& loop = coaio::get_running_loop();
-    for (int round = 0; round < 30; ++round) {
-        std::vector<coaio::Task<int>> tasks;
-        for (int i = 0; i < 70; ++i) tasks.push_back(coaio::create_task(pool.query_value<int>(echo, i)));
-        const auto turns = loop.random() % 4;
-        for (std::uint64_t turn = 0; turn < turns; ++turn) co_await coaio::sleep(0s);
-        for (std::size_t i = 0; i < tasks.size(); ++i) {
-            if (i % 3 == 1) tasks[i].cancel();
-        }
-        for (std::size_t i = 0; i < tasks.size(); ++i) {
-            int answer = -1;
-            try {
-                answer = co_await tasks[i];
-            } catch (const coaio::CancelledError&) {
-                REQUIRE(i % 3 == 1);
-                continue;
-            }
-            REQUIRE(answer == static_cast<int>(i));
-        }
-    }
-    CHECK(pool.statistics().opened <= 2);
-    co_await pool.close();
-}
-
-Coro<> disown(std::string url, tests::PostgresProxy& proxy) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
-    const std::string count = "select count(*)::int from generate_series(1, $1::int)";
-    co_await warm_up(pool, count, 1);
-    co_await warm_up(pool, echo, 1);
-    // However quick the server is, the slow one's answer is on its way for as long as it takes to cancel.
-    proxy.on(tests::Spot(tests::Way::to_client, 'D').nth(2), tests::Fault::freeze_way());
-    auto alone = coaio::create_task(pool.query(echo, 1));
-    auto slow = coaio::create_task(pool.query(count, 1000));
-    std::vector<coaio::Task<int>> behind;
-    for (int i = 0; i < 10; ++i) behind.push_back(coaio::create_task(pool.query_value<int>(echo, i)));
-    const auto before = proxy.seen(tests::Way::to_server, 'B');
-    while (proxy.seen(tests::Way::to_server, 'B') < before + 12) co_await coaio::sleep(1ms);
-    slow.cancel();
-    const bool cancelled = co_await tests::throws<coaio::CancelledError>(
-        [](coaio::Task<db::Rows> task) -> Coro<> { co_await task; }(slow));
-    CHECK(cancelled);
-    proxy.thaw_all();
-    for (std::size_t i = 0; i < behind.size(); ++i) {
-        const int answer = co_await behind[i];
-        CHECK(answer == static_cast<int>(i));
-    }
-    CHECK(proxy.seen(tests::Way::to_server, tests::message::cancel) == 0);
-    CHECK(pool.statistics().opened == 1);
-}
-
-Coro<> retire(std::string url, const tests::PostgresProxy& proxy) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
-    const std::string nap = "select pg_sleep($1::int)";
-    co_await warm_up(pool, nap, 0);
-    auto alone = coaio::create_task(pool.query(nap, 0));
-    auto slow = coaio::create_task(pool.query(nap, 60));
-    const auto before = proxy.seen(tests::Way::to_server, 'B');
-    while (proxy.seen(tests::Way::to_server, 'B') < before + 2) co_await coaio::sleep(1ms);
-    slow.cancel();
-    const int fine = co_await coaio::wait_for(pool.query_value<int>("select 5"), 20s);
-    CHECK(fine == 5);
-    CHECK(proxy.seen(tests::Way::to_server, tests::message::cancel) == 1);
-    CHECK(pool.statistics().opened == 1);
 }
 
 Coro<> lose_the_connection(std::string url, tests::PostgresProxy& proxy) {
@@ -215,19 +135,6 @@ Coro<> beside_transactions(std::string url) {
     co_await pool.close();
 }
 
-Coro<> go_stale(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
-    co_await pool.execute("create table t (a int)");
-    co_await pool.execute("insert into t values (1)");
-    const std::string all_of = "select *, $1::int from t";
-    co_await warm_up(pool, all_of, 1);
-    co_await pool.execute("alter table t add column b text");
-    std::vector<Coro<db::Rows>> all;
-    for (int i = 0; i < 10; ++i) all.push_back(pool.query(all_of, i));
-    const auto answers = co_await coaio::gather(std::move(all));
-    for (const auto& each : answers) CHECK(each.column_count() == 3);
-}
-
 Coro<> close_under(std::string url) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(4));
     co_await warm_up(pool, echo, 1);
@@ -251,68 +158,50 @@ Coro<> close_under(std::string url) {
     CHECK(pool.statistics().size == 0);
 }
 
-Coro<> stay_behind_nothing_slow(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).pipelining(32));
-    co_await warm_up(pool, echo, 1);
-    const std::string nap = "select pg_sleep($1::int)";
-    co_await warm_up(pool, nap, 0);
-    auto asleep = coaio::create_task(pool.query(nap, 60));
-    co_await coaio::sleep(0s);
-    co_await coaio::wait_for(ask(pool, 0, 50), 20s);
-    asleep.cancel();
-    const bool cancelled = co_await tests::throws<coaio::CancelledError>(
-        [](coaio::Task<db::Rows> task) -> Coro<> { co_await task; }(asleep));
-    CHECK(cancelled);
-}
-
-struct Bench {
-    std::string url;
-    std::optional<db::Pool> pool;
-};
-
-Coro<> cut_asks(Bench& bench) {
-    bench.pool.emplace(bench.url, db::PoolOptions().max_size(1).pipelining(32).cancel_timeout(10s));
-    co_await warm_up(*bench.pool, echo, 1);
-    std::vector<Coro<>> all;
-    for (int i = 0; i < 5; ++i) all.push_back(ask(*bench.pool, i * 10, 3));
-    co_await coaio::gather(std::move(all));
-}
-
-Coro<> look_after(Bench& bench, std::size_t turn) {
-    INFO("cut before turn " << turn);
-    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url, db::PoolOptions().max_size(1).pipelining(32));
-    co_await ask(pool, 5, 1);
-    std::vector<Coro<>> all;
-    for (int i = 0; i < 5; ++i) all.push_back(ask(pool, i * 10, 1));
-    co_await coaio::gather(std::move(all));
-    co_await ask(pool, 5, 1);
-    const auto stats = pool.statistics();
-    REQUIRE(stats.size == 1);
-    REQUIRE(stats.waiting == 0);
-    co_await pool.close();
-    bench.pool.reset();
-}
-
 }  // namespace
 
-TEST_CASE("CAN-11: what may begin a transaction or take locks has no statement of others behind it") {
-    using db::detail::Sharing;
-    using db::detail::sharing_of;
-    CHECK(sharing_of("select a from t") == Sharing::free);
-    CHECK(sharing_of("  (SELECT 1) union (select 2)") == Sharing::free);
-    CHECK(sharing_of("values (1)") == Sharing::free);
-    CHECK(sharing_of("with x as (select 1) select * from x") == Sharing::free);
-    CHECK(sharing_of("with x as (delete from t returning *) select * from x") == Sharing::last);
-    CHECK(sharing_of("select * from t for UPDATE") == Sharing::last);
-    CHECK(sharing_of("select * from t for share") == Sharing::last);
-    CHECK(sharing_of("select pg_advisory_lock(1)") == Sharing::last);
-    CHECK(sharing_of("select pg_sleep(1)") == Sharing::last);
-    CHECK(sharing_of("insert into t values (1)") == Sharing::last);
-    CHECK(sharing_of("Update t set a = 1") == Sharing::last);
-    for (const char* never : {"begin", "", "  ", "start transaction", "set x = 1", "call p()", "do $$ begin end $$",
-                              "listen x", "/* a */ select 1", "commit", "copy t to stdout"}) {
-        INFO(never);
-        CHECK(sharing_of(never) == Sharing::never);
+TEST_CASE("CAN-11: only what reads, by functions that are known, shares a connection") {
+    using db::detail::only_reads;
+    for (const char* shared :
+         {"select a from t", "  (SELECT 1) union (select 2)", "values (1)", "table t",
+          "with x as (select 1) select * from x", "select Count(*) from t where a in (1, 2) and b = any($1)",
+          "select $1::numeric(10,2), coalesce(\"name\", '') from \"s\".\"t\" join u using (id)"}) {
+        INFO(shared);
+        CHECK(only_reads(shared));
+    }
+    for (const char* alone : {"with x as (delete from t returning *) select * from x",
+                              "select * from t for UPDATE",
+                              "select * from t for share",
+                              "select * into u from t",
+                              "insert into t values (1)",
+                              "Update t set a = 1",
+                              "select pg_advisory_lock(1)",
+                              "select pg_sleep(1)",
+                              "select pg_sleep_for ('1s')",
+                              "select f()",
+                              "select f2 (1)",
+                              "select s.count(1)",
+                              "select s . count(1)",
+                              "select \"F\"(1)",
+                              "select f/**/(1)",
+                              "select f--\n(1)",
+                              "select nextval('s')",
+                              "select set_config('a', 'b', false)",
+                              "select * from f(1)",
+                              "select ünlock(1)",
+                              "begin",
+                              "",
+                              "  ",
+                              "start transaction",
+                              "set x = 1",
+                              "call p()",
+                              "do $$ begin end $$",
+                              "listen x",
+                              "/* a */ select 1",
+                              "commit",
+                              "copy t to stdout"}) {
+        INFO(alone);
+        CHECK_FALSE(only_reads(alone));
     }
 }
 
@@ -346,24 +235,6 @@ TEST_CASE("PIP-05: a hundred queries at a distance take about one round trip", "
     CHECK(took < 600ms);  // one by one on four connections: 2.5 s
 }
 
-TEST_CASE("CAN-08 CAN-09: cancelled statements leave their pipeline, and the others get their own answers",
-          "[pgtest]") {
-    tests::Database database;
-    coaio::run(cancel_some(database.conninfo()));
-}
-
-TEST_CASE("CAN-09 CAN-10: no cancel request goes to a connection that others share", "[pgtest]") {
-    tests::Database database;
-    tests::PostgresProxy proxy(database.server());
-    coaio::run(disown(proxy.conninfo(database.name()), proxy));
-}
-
-TEST_CASE("CAN-10: a disowned statement that runs for long is cancelled once it is alone", "[pgtest]") {
-    tests::Database database;
-    tests::PostgresProxy proxy(database.server());
-    coaio::run(retire(proxy.conninfo(database.name()), proxy));
-}
-
 TEST_CASE("PIP-08: when a shared connection dies each statement on it fails, and says whether it was sent",
           "[pgtest]") {
     tests::Database database;
@@ -376,24 +247,7 @@ TEST_CASE("PIP-04: single statements never get into a transaction of others", "[
     coaio::run(beside_transactions(database.conninfo()));
 }
 
-TEST_CASE("STM-05 STM-06: a statement that went stale in a pipeline runs again by itself", "[pgtest]") {
-    tests::Database database;
-    coaio::run(go_stale(database.conninfo()));
-}
-
 TEST_CASE("PIP-07: closing the pool answers what was sent and refuses what waits", "[pgtest]") {
     tests::Database database;
     coaio::run(close_under(database.conninfo()));
-}
-
-TEST_CASE("CAN-11: nothing waits behind a statement that takes long", "[pgtest]") {
-    tests::Database database;
-    coaio::run(stay_behind_nothing_slow(database.conninfo()));
-}
-
-TEST_CASE("CAN-09: a pipeline cut at any turn leaves a whole pool", "[pgtest]") {
-    tests::Database database;
-    Bench bench{database.conninfo(), std::nullopt};
-    coaio::testing::cut([&] { return cut_asks(bench); }, [&](std::size_t turn) { return look_after(bench, turn); });
-    CHECK(database.server().await_sessions(database.name(), 0));
 }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/error.hpp>
+#include <coaio/db/params.hpp>
+#include <coaio/db/row.hpp>
+
+#include <coaio/core/coro.hpp>
+
+#include <exception>
+#include <optional>
+#include <string>
+
+namespace coaio::db::detail {
+
+/// A session on which statements of many tasks can be under way at once, each with a Sync of its own (see lanes.hpp):
+/// `enter_lane`, then as many `lane_send` as one likes and a `lane_answer` for each of them, in their order; `leave_lane`
+/// when all have come.
+class LaneLink {
+public:
+    struct Answer {
+        Rows rows;
+        std::optional<ErrorFields> failure;  ///< of this statement alone
+    };
+
+    LaneLink() = default;
+    LaneLink(const LaneLink&) = delete;
+    LaneLink& operator=(const LaneLink&) = delete;
+    virtual ~LaneLink();
+
+    /// The session is busy from now on.
+    virtual void enter_lane() = 0;
+    /// Prepares it on the way where it is not yet. Whatever it throws, the statement may have been sent.
+    virtual void lane_send(const std::string& sql, const Params& params) = 0;
+    virtual Coro<Answer> lane_answer() = 0;
+    virtual Coro<> leave_lane() = 0;
+    /// After any of these has failed or was cancelled, in place of `leave_lane`: cancels in the server what is under way,
+    /// all of it, or closes the session. Gives the failure with what is known of the outcome.
+    virtual Coro<std::exception_ptr> end_lane(std::exception_ptr failure) = 0;
+
+    /// Whether it failed because what the server had prepared is stale or gone; it is forgotten then.
+    [[nodiscard]] virtual bool forget_stale(const std::string& sql, const Params& params,
+                                            const std::exception_ptr& failure) = 0;
+};
+
+}  // namespace coaio::db::detail

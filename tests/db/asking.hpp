@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coaio/db/pool.hpp>
+
+#include "support/catch.hpp"
+
+#include <optional>
+#include <string>
+
+/// For tests of statements that share connections.
+namespace tests {
+
+inline constexpr const char* echo = "select $1::int";
+
+/// After this the statement is known to be quick.
+inline coaio::Coro<> warm_up(coaio::db::Pool pool, std::string sql, std::optional<int> value) {
+    coaio::db::Params params;
+    if (value) params.add(*value);
+    for (int i = 0; i < 2; ++i) co_await pool.query(sql, params);
+}
+
+inline coaio::Coro<> ask(coaio::db::Pool pool, int first, int count) {
+    for (int i = first; i < first + count; ++i) {
+        const int answer = co_await pool.query_value<int>(echo, i);
+        REQUIRE(answer == i);
+    }
+}
+
+}  // namespace tests

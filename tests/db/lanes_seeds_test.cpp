@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+#include <coaio/core/gather.hpp>
+#include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
+#include <coaio/core/testing.hpp>
+#include <coaio/core/timeout.hpp>
+
+#include "db/fake_lanes.hpp"
+#include "support/catch.hpp"
+#include "support/throws.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace db = coaio::db;
+using coaio::Coro;
+using coaio::Task;
+using db::detail::Lanes;
+using db::detail::Lease;
+using tests::ask;
+using tests::ask_slowly;
+using tests::hold;
+using tests::LaneWorld;
+using tests::of_size;
+using tests::require_whole;
+using tests::warm_up;
+using tests::yield;
+using namespace std::chrono_literals;
+
+namespace {
+
+Coro<> ask_often(LaneWorld& world, int first, int count) {
+    auto& loop = coaio::get_running_loop();
+    for (int i = 0; i < count; ++i) {
+        co_await yield(static_cast<int>(loop.random() % 3));
+        bool lost = false;
+        try {
+            co_await ask(world, first + i);
+        } catch (const db::ConnectionError&) {
+            lost = true;
+        }
+        if (lost) REQUIRE(world.server->attempts > 0);
+    }
+}
+
+Coro<> hold_often(LaneWorld& world) {
+    for (int i = 0; i < 5; ++i) {
+        co_await hold(world, 2ms);
+        co_await coaio::sleep(1ms);
+    }
+}
+
+Coro<> storm() {
+    LaneWorld world(of_size(3));
+    co_await warm_up(world);
+    auto& loop = coaio::get_running_loop();
+    std::vector<Task<>> tasks;
+    for (int i = 0; i < 20; ++i) tasks.push_back(coaio::create_task(ask_often(world, i * 100, 5)));
+    for (int i = 0; i < 4; ++i) tasks.push_back(coaio::create_task(hold_often(world)));
+    world.server->lose = loop.random() % 3;
+    for (int i = 0; i < 4; ++i) tasks.push_back(coaio::create_task(ask_slowly(world)));
+    for (int i = 0; i < 12; ++i) {
+        co_await yield(static_cast<int>(loop.random() % 4));
+        tasks[loop.random() % tasks.size()].cancel();
+        if (loop.random() % 2 == 0) co_await coaio::sleep(1ms);
+    }
+    for (std::size_t i = 24; i < tasks.size(); ++i) tasks[i].cancel();
+    for (Task<>& each : tasks) {
+        try {
+            co_await each;
+        } catch (const coaio::CancelledError&) {
+        } catch (const db::ConnectionError&) {}
+    }
+    co_await require_whole(world);
+}
+
+// One of three statements on one connection, and what becomes of its neighbours.
+struct Trio {
+    std::unique_ptr<LaneWorld> world;
+    std::vector<Task<>> neighbours;
+};
+
+Coro<> cut_between(Trio& trio, const char* sql) {
+    trio.world = std::make_unique<LaneWorld>(of_size(1));
+    trio.neighbours.clear();
+    LaneWorld& world = *trio.world;
+    co_await warm_up(world);
+    auto holder = coaio::create_task(hold(world, 1ms));
+    co_await yield(1);
+    trio.neighbours.push_back(coaio::create_task(ask(world, 1)));
+    co_await yield(1);
+    auto last = [](LaneWorld& of) -> Coro<> {
+        co_await yield(1);
+        co_await ask(of, 3);
+    };
+    trio.neighbours.push_back(coaio::create_task(last(world)));
+    static_cast<void>(co_await Lanes::run(world.lanes, sql, db::Params::of(2)));
+    co_await holder;
+}
+
+Coro<> neighbours_are_well(Trio& trio, std::size_t turn, std::size_t cancels) {
+    INFO("cut before turn " << turn);
+    if (!trio.world) co_return;
+    for (Task<>& each : trio.neighbours) co_await each;
+    co_await require_whole(*trio.world);
+    REQUIRE(trio.world->server->cancels <= cancels);
+    trio.world.reset();
+}
+
+Coro<> keep_apart_from_own() {
+    LaneWorld world(of_size(2));
+    co_await warm_up(world);
+    std::vector<Task<>> others;
+    Lease held = co_await world.pool->acquire();
+    for (int i = 0; i < 3; ++i) others.push_back(coaio::create_task(ask_often(world, i * 10, 8)));
+    while (world.server->laned == 0) co_await coaio::sleep(1ms);
+    const std::size_t before = world.server->statements - world.server->laned;
+    co_await ask(world, 1000);
+    CHECK(world.server->statements - world.server->laned > before);
+    held.give_back();
+    for (Task<>& each : others) co_await each;
+    co_await require_whole(world);
+}
+
+Coro<> ask_until(LaneWorld& world, coaio::TimePoint end) {
+    while (coaio::Clock::now() < end) co_await ask(world, 1);
+}
+
+Coro<> grow_old() {
+    LaneWorld world(of_size(1).max_lifetime(100ms));
+    co_await warm_up(world);
+    const auto end = coaio::Clock::now() + 1s;
+    std::vector<Coro<>> all;
+    for (int i = 0; i < 3; ++i) all.push_back(ask_until(world, end));
+    co_await coaio::gather(std::move(all));
+    CHECK(world.pool->statistics().opened >= 8);
+    CHECK(world.server->most_sessions == 1);
+    co_await require_whole(world);
+}
+
+Coro<> send_much() {
+    LaneWorld world(of_size(1).pipelining(32));
+    const std::string sixty_kb(60 * 1024, 'x');
+    const auto send = [](LaneWorld& of, std::string text) -> Coro<> {
+        const db::Rows rows = co_await Lanes::run(of.lanes, "select lower($1)", db::Params::of(text));
+        REQUIRE(rows.value<std::string>() == text);
+    };
+    co_await send(world, sixty_kb);
+    auto holder = coaio::create_task(hold(world, 1ms));
+    co_await yield(1);
+    std::vector<Coro<>> all;
+    for (int i = 0; i < 12; ++i) all.push_back(send(world, sixty_kb));
+    all.push_back(send(world, std::string(65 * 1024, 'y')));  // which is too large to share
+    co_await coaio::gather(std::move(all));
+    co_await holder;
+    CHECK(world.server->laned == 12);
+    CHECK(world.server->most_laned_bytes > 200 * 1024);
+    CHECK(world.server->most_laned_bytes <= 256 * 1024);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "PIP-01 PIP-07 CAN-08 CAN-09: statements that share connections get their own answers in any order of events") {
+    coaio::testing::explore(storm, {.seeds = 200});
+}
+
+TEST_CASE(
+    "CAN-08 CAN-09 CAN-10: a statement cut at any turn takes nothing from its neighbours, and no cancel is sent") {
+    Trio trio;
+    coaio::testing::cut([&] { return cut_between(trio, tests::echo); },
+                        [&](std::size_t turn) { return neighbours_are_well(trio, turn, 0); });
+}
+
+TEST_CASE("CAN-09 CAN-10: one that would run for long, cut at any turn, is cancelled when it is alone") {
+    Trio trio;
+    coaio::testing::cut(
+        [&] {
+            auto limited = [](Trio& of) -> Coro<> { co_await coaio::wait_for(cut_between(of, tests::slow), 5s); };
+            return limited(trio);
+        },
+        [&](std::size_t turn) { return neighbours_are_well(trio, turn, 1); });
+}
+
+TEST_CASE("POL-13: a connection that statements share is replaced in its time, also when they never end") {
+    coaio::testing::explore(grow_old);
+}
+
+TEST_CASE("PIP-07: what is under way on one connection is limited in bytes") { coaio::testing::explore(send_much); }
+
+TEST_CASE("PIP-04 CAN-11: a task that holds a connection has its statements on one of their own") {
+    coaio::testing::explore(keep_apart_from_own);
+}
