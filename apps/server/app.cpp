@@ -11,6 +11,7 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
 #include <coaio/db/error.hpp>
+#include <coaio/db/job_queue.hpp>
 #include <coaio/http/access_log.hpp>
 #include <coaio/http/debug.hpp>
 #include <coaio/http/error.hpp>
@@ -40,6 +41,17 @@ coaio::Coro<> note_figures(coaio::db::Pool pool, std::shared_ptr<WorkerMetrics> 
     for (;;) {
         metrics->note(pool.statistics(), coaio::get_running_loop().stats());
         co_await coaio::sleep(1s);
+    }
+}
+
+// Of all workers the first one does it, now and then, since it costs the database more than reading a figure.
+coaio::Coro<> note_jobs(coaio::db::Pool pool, Metrics& metrics) {
+    for (;;) {
+        try {
+            metrics.note_jobs(co_await coaio::db::JobQueue::counts_by_queue(pool));
+        } catch (const std::exception&) {  // the database is away: the figures stay as they were
+        }
+        co_await coaio::sleep(10s);
     }
 }
 
@@ -169,6 +181,7 @@ coaio::Coro<coaio::http::Router> build_app(Shared& shared) {
     const auto pool = co_await coaio::db::Pool::connect(shared.database, options);
     const auto metrics = shared.metrics.add_worker();
     coaio::create_task(note_figures(pool, metrics), {.name = "figures"});
+    if (shared.metrics.takes_jobs()) coaio::create_task(note_jobs(pool, shared.metrics), {.name = "job-figures"});
 
     coaio::http::Router app;
     if (shared.access_sink) app.use(coaio::http::access_log(shared.access_sink));

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 #include <unistd.h>
 
@@ -20,6 +21,34 @@ std::uint64_t count_of(coaio::Duration time) noexcept {
 }
 
 double seconds_of(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / nanoseconds_a_second; }
+
+struct Closure {
+    std::string_view reason;
+    std::uint64_t coaio::db::PoolClosures::* count;
+};
+constexpr std::array<Closure, 7> closures = {{
+    {"lost", &coaio::db::PoolClosures::lost},
+    {"unclean", &coaio::db::PoolClosures::unclean},
+    {"idle", &coaio::db::PoolClosures::idle},
+    {"lifetime", &coaio::db::PoolClosures::lifetime},
+    {"expired", &coaio::db::PoolClosures::expired},
+    {"misplaced", &coaio::db::PoolClosures::misplaced},
+    {"shut", &coaio::db::PoolClosures::shut},
+}};
+
+// As a label's value.
+std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '\\' || c == '"') out += '\\';
+        if (c == '\n') {
+            out += "\\n";
+        } else {
+            out += c;
+        }
+    }
+    return out;
+}
 
 std::uint64_t resident_bytes() {
     std::ifstream file("/proc/self/statm");
@@ -73,6 +102,8 @@ void WorkerMetrics::note(const coaio::db::PoolStats& pool, const coaio::LoopStat
     pool_waits_ = pool.waits;
     pool_timeouts_ = pool.timeouts;
     pool_opened_ = pool.opened;
+    pool_cleaning_ = pool.cleaning;
+    for (std::size_t i = 0; i < closures.size(); ++i) pool_closed_[i] = pool.closed_by.*closures[i].count;
     pool_connect_errors_ = pool.connect_errors;
     pool_waited_ = count_of(pool.waited);
     loop_turns_ = loop.turns;
@@ -84,6 +115,11 @@ void WorkerMetrics::note(const coaio::db::PoolStats& pool, const coaio::LoopStat
 std::shared_ptr<WorkerMetrics> Metrics::add_worker() {
     const std::lock_guard lock(mutex_);
     return workers_.emplace_back(std::make_shared<WorkerMetrics>());
+}
+
+void Metrics::note_jobs(std::map<std::string, coaio::db::JobCounts> jobs) {
+    const std::lock_guard lock(mutex_);
+    jobs_ = std::move(jobs);
 }
 
 std::string Metrics::text() const {
@@ -131,8 +167,35 @@ std::string Metrics::text() const {
             seconds_of(sum(&W::pool_waited_)));
     out.one("coaio_db_pool_timeouts_total", "counter", "Waits given up.", sum(&W::pool_timeouts_));
     out.one("coaio_db_pool_opened_total", "counter", "Sessions opened.", sum(&W::pool_opened_));
+    out.family("coaio_db_pool_closed_total", "counter", "Sessions closed, by the reason for it.");
+    for (std::size_t i = 0; i < closures.size(); ++i) {
+        std::uint64_t count = 0;
+        for (const auto& worker : workers_) count += worker->pool_closed_[i];
+        out.sample("coaio_db_pool_closed_total", "reason=\"" + std::string(closures[i].reason) + "\"", count);
+    }
+    out.one("coaio_db_pool_cleaning", "gauge", "Sessions that came back in a transaction, which is rolled back.",
+            sum(&W::pool_cleaning_));
     out.one("coaio_db_pool_connect_errors_total", "counter", "Sessions that could not be opened.",
             sum(&W::pool_connect_errors_));
+
+    if (!jobs_.empty()) {
+        const auto by_state = [&out](const std::string& queue, std::string_view state, std::uint64_t count) {
+            out.sample("coaio_jobs", "queue=\"" + queue + "\",state=\"" + std::string(state) + "\"", count);
+        };
+        out.family("coaio_jobs", "gauge", "Jobs in the database's queues.");
+        for (const auto& [name, jobs] : jobs_) {
+            const std::string queue = escaped(name);
+            by_state(queue, "ready", jobs.ready);
+            by_state(queue, "delayed", jobs.delayed);
+            by_state(queue, "running", jobs.running);
+            by_state(queue, "dead", jobs.dead);
+        }
+        out.family("coaio_jobs_oldest_seconds", "gauge", "How long the job that is ready for longest has waited.");
+        for (const auto& [name, jobs] : jobs_) {
+            out.sample("coaio_jobs_oldest_seconds", "queue=\"" + escaped(name) + "\"",
+                       seconds_of(count_of(jobs.oldest)));
+        }
+    }
 
     const auto by_worker = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
         out.family(name, type, help);

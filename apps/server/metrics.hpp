@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include <coaio/core/loop.hpp>
 #include <coaio/core/time.hpp>
+#include <coaio/db/job_queue.hpp>
 #include <coaio/db/pool.hpp>
 
 namespace server {
@@ -42,7 +44,8 @@ private:
 
     Number pool_size_{0}, pool_idle_{0}, pool_in_use_{0}, pool_waiting_{0};
     Number pool_acquires_{0}, pool_waits_{0}, pool_timeouts_{0}, pool_opened_{0}, pool_connect_errors_{0};
-    Number pool_waited_{0};
+    Number pool_waited_{0}, pool_cleaning_{0};
+    std::array<Number, 7> pool_closed_{};  // by reason
     Number loop_turns_{0}, loop_tasks_{0}, loop_timers_{0}, loop_longest_step_{0};
 };
 
@@ -54,6 +57,9 @@ public:
     void crawl_began() noexcept { crawls_running_.fetch_add(1, std::memory_order_relaxed); }
     void crawl_ended() noexcept { crawls_running_.fetch_sub(1, std::memory_order_relaxed); }
     void page_committed() noexcept { pages_.fetch_add(1, std::memory_order_relaxed); }
+    /// Whether the caller is the one that takes down the jobs: the first one that asks.
+    [[nodiscard]] bool takes_jobs() noexcept { return !jobs_taken_.exchange(true); }
+    void note_jobs(std::map<std::string, coaio::db::JobCounts> jobs);
 
     /// In Prometheus' text format 0.0.4.
     [[nodiscard]] std::string text() const;
@@ -63,6 +69,8 @@ private:
     std::vector<std::shared_ptr<WorkerMetrics>> workers_;
     std::atomic<std::uint64_t> crawls_running_{0};
     std::atomic<std::uint64_t> pages_{0};
+    std::atomic<bool> jobs_taken_{false};
+    std::map<std::string, coaio::db::JobCounts> jobs_;  // by queue
 };
 
 }  // namespace server

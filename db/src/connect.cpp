@@ -2,6 +2,7 @@
 #include "connect.hpp"
 
 #include "link_pq.hpp"
+#include "watch.hpp"
 
 #include <coaio/core/error.hpp>
 #include <coaio/core/sleep.hpp>
@@ -56,16 +57,31 @@ PqConnector::PqConnector(std::string_view url, ConnectValues options)
 Coro<std::unique_ptr<Link>> PqConnector::connect() {
     const TimePoint deadline = deadline_in(limit_);
     if (!warned_) warn();
-    co_return co_await connect_within(deadline);
+    Watch watch(options_.observer.get(), Operation::connect);
+    int attempts = 1;
+    std::exception_ptr failure;
+    try {
+        auto link = co_await connect_within(deadline, attempts);
+        watch.attempt(attempts);
+        watch.end();
+        co_return std::move(link);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    watch.attempt(attempts);
+    watch.fail(failure);
+    std::rethrow_exception(failure);
 }
 
-Coro<std::unique_ptr<Link>> PqConnector::connect_within(TimePoint deadline) {
+Coro<std::unique_ptr<Link>> PqConnector::connect_within(TimePoint deadline, int& attempts) {
     ConnectProgress progress;
     Duration pause = 50ms;
     SessionPtr session;
     for (;;) {
         progress.starting = false;
         session = co_await try_all(deadline, progress);
+        attempts = static_cast<int>(progress.attempts.size());
+        if (session) ++attempts;
         if (session) break;
         const bool again = progress.starting && !progress.final && Clock::now() + pause < deadline;
         if (!again) give_up(progress);

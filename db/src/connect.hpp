@@ -53,11 +53,13 @@ public:
 
     Coro<std::unique_ptr<Link>> connect() override;
     [[nodiscard]] std::string target() const override { return conninfo_.to_string(); }
+    [[nodiscard]] const std::shared_ptr<Observer>& observer() const noexcept override { return options_.observer; }
+    [[nodiscard]] const TraceSource& trace() const noexcept override { return options_.trace; }
 
 private:
     using SessionPtr = std::unique_ptr<pq::Session>;
 
-    [[nodiscard]] Coro<std::unique_ptr<Link>> connect_within(TimePoint deadline);
+    [[nodiscard]] Coro<std::unique_ptr<Link>> connect_within(TimePoint deadline, int& attempts);
     [[nodiscard]] Coro<SessionPtr> try_all(TimePoint deadline, ConnectProgress& progress);
     [[nodiscard]] Coro<SessionPtr> try_hosts(TimePoint deadline, ConnectProgress& progress);
     [[nodiscard]] Coro<> apply_settings(Link& link) const;

@@ -64,16 +64,28 @@ Coro<> notify(State state) {
     }
 }
 
-Coro<JobCounts> read_counts(Coro<Rows> answer) {
-    const Rows rows = co_await std::move(answer);
-    const Row row = rows.front();
+JobCounts counts_of(const Row& row) {
     JobCounts counts;
     counts.ready = row[0].as<std::uint64_t>();
     counts.delayed = row[1].as<std::uint64_t>();
     counts.running = row[2].as<std::uint64_t>();
     counts.dead = row[3].as<std::uint64_t>();
     counts.oldest = std::chrono::milliseconds(row[4].as<std::int64_t>());
-    co_return counts;
+    return counts;
+}
+
+Coro<JobCounts> read_counts(Coro<Rows> answer) {
+    const Rows rows = co_await std::move(answer);
+    co_return counts_of(rows.front());
+}
+
+Coro<std::map<std::string, JobCounts>> read_all_counts(Pool pool) {
+    std::map<std::string, JobCounts> all;
+    const bool there = co_await pool.query_value<bool>("select to_regclass('coaio_job') is not null");
+    if (!there) co_return all;
+    const Rows rows = co_await pool.query(job_sql::counts_by_queue);
+    for (const Row row : rows) all.emplace(row[5].as<std::string>(), counts_of(row));
+    co_return all;
 }
 
 Coro<JobHealth> read_health(Coro<Rows> answer) {
@@ -215,6 +227,8 @@ void JobQueue::wake() const {
 }
 
 Coro<JobCounts> JobQueue::counts() const { return read_counts(state_->pool.query(job_sql::counts, state_->name)); }
+
+Coro<std::map<std::string, JobCounts>> JobQueue::counts_by_queue(const Pool& pool) { return read_all_counts(pool); }
 
 Coro<JobHealth> JobQueue::health() const { return read_health(state_->pool.query(job_sql::health)); }
 

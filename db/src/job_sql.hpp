@@ -96,6 +96,13 @@ inline constexpr std::string_view reap =
     "' UTC: no sign of life from ' || coalesce(j.worker, 'its worker')) "
     "from over where j.id = over.id and j.state = 'running' and j.lease_until < now() returning j.queue";
 
+inline constexpr std::string_view counts_by_queue =
+    "select count(*) filter (where state = 'ready' and run_at <= now()), "
+    "count(*) filter (where state = 'ready' and run_at > now()), count(*) filter (where state = 'running'), "
+    "count(*) filter (where state = 'dead'), "
+    "coalesce((extract(epoch from now() - min(run_at) filter (where state = 'ready' and run_at <= now())) * 1000)"
+    "::bigint, 0), queue from coaio_job group by queue";
+
 inline constexpr std::string_view counts =
     "select count(*) filter (where state = 'ready' and run_at <= now()), "
     "count(*) filter (where state = 'ready' and run_at > now()), count(*) filter (where state = 'running'), "

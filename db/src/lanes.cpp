@@ -55,15 +55,24 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
     self->pool_->require_loop();
     if (self->shares(sql, params)) {
         if (cancellation_due()) co_await throw_if_cancelled();
+        Watch watch(self->pool_->observer(), Operation::query, sql);
         Ask ask(*self, sql, params);
-        self->enqueue(ask);
-        if (ask.state_ == Ask::State::pending) co_await self->await_start(ask);
-        if (ask.state_ == Ask::State::sent) {
-            const Running running(ask.lane_->lease.link().pid(), sql);
-            co_await ask.done.wait();
+        try {
+            self->enqueue(ask);
+            if (ask.state_ == Ask::State::pending) co_await self->await_start(ask);
+            if (ask.state_ == Ask::State::sent) {
+                const Running running(ask.lane_->lease.link().pid(), sql);
+                co_await ask.done.wait();
+            }
+            if (ask.failure) std::rethrow_exception(ask.failure);
+        } catch (...) {
+            watch.fail(std::current_exception());
+            throw;
         }
-        if (ask.failure) std::rethrow_exception(ask.failure);
-        if (!ask.again) co_return std::move(ask.rows);
+        if (!ask.again) {
+            watch.end(ask.rows);
+            co_return std::move(ask.rows);
+        }
     }
     co_return co_await self->run_alone(sql, params);
 }
@@ -160,7 +169,7 @@ bool Lanes::joinable(const Lane& lane, const Ask& ask) const {
     if (lane.link == nullptr || lane.closed || lane.sent.size() >= values_.pipelining) return false;
     if (lane.lease.link().misplaced()) return false;
     const TimePoint now = Clock::now();
-    if (pool_->worn_out(lane.lease.slot(), now)) return false;
+    if (pool_->worn_out(lane.lease.slot(), now) != nullptr) return false;
     if (lane.sent.empty()) return true;
     return lane.bytes + ask.bytes_ <= most_lane_bytes && quick(now - lane.sent.front().since);
 }

@@ -16,6 +16,16 @@ Link::~Link() = default;
 LaneLink::~LaneLink() = default;
 Connector::~Connector() = default;
 
+const std::shared_ptr<Observer>& Connector::observer() const noexcept {
+    static const std::shared_ptr<Observer> nobody;
+    return nobody;
+}
+
+const TraceSource& Connector::trace() const noexcept {
+    static const TraceSource none;
+    return none;
+}
+
 Coro<> Link::reset() { return ignore(command("rollback", OnCancel::close)); }
 Coro<> Link::hear() { throw UsageError("this connection does not listen"); }
 std::deque<Notification> Link::take_heard() { return {}; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/db/observer.hpp>
 #include <coaio/db/params.hpp>
 #include <coaio/db/row.hpp>
 
@@ -113,6 +114,10 @@ public:
     virtual Coro<std::unique_ptr<Link>> connect() = 0;
     /// "user@host:port/database", for errors.
     [[nodiscard]] virtual std::string target() const = 0;
+
+    /// Who is told of what is done; null: nobody.
+    [[nodiscard]] virtual const std::shared_ptr<Observer>& observer() const noexcept;
+    [[nodiscard]] virtual const TraceSource& trace() const noexcept;
 
     /// How many at a time connect to find out what became of a COMMIT.
     [[nodiscard]] Semaphore& resolvers() noexcept { return resolvers_; }

@@ -45,6 +45,7 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
       statements_(options.statement_cache),
       cancel_timeout_(options.cancel_timeout),
       cancel_by_closing_(options.cancel_by_closing),
+      observer_(options.observer),
       pid_(session_->backend_pid()),
       version_(session_->server_version()) {
     binding_.require("connection");
@@ -66,6 +67,11 @@ void PqLink::note_command(const Rows& answer) {
 }
 
 Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
+    if (!observer_) return run_now(sql, params);
+    return watched(observer_.get(), Operation::query, sql, pid_, run_now(sql, params));
+}
+
+Coro<Rows> PqLink::run_now(const std::string& sql, const Params& params) {
     pq::refuse_nul(sql);
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);

@@ -7,6 +7,7 @@
 #include "running.hpp"
 #include "statements.hpp"
 #include "target.hpp"
+#include "watch.hpp"
 
 #include <coaio/db/batch.hpp>
 #include <coaio/db/listener.hpp>
@@ -107,6 +108,17 @@ public:
 private:
     class Use;
 
+    [[nodiscard]] Coro<Rows> run_now(const std::string& sql, const Params& params);
+    [[nodiscard]] Coro<BatchAnswers> run_batch_now(const std::vector<Batch::Statement>& statements);
+    [[nodiscard]] Coro<> prepare_now(const std::string& key, const std::string& name, const std::string& sql,
+                                     const Params& params);
+    [[nodiscard]] Coro<> begin_rows_now(const std::string& sql, const Params& params);
+    [[nodiscard]] Coro<CopyShape> begin_copy_now(const std::string& sql, CopyWay way);
+    /// Tells of a flow, to whose end `watch_` stays.
+    template <class T>
+    [[nodiscard]] Coro<T> watched_flow(Operation operation, const std::string& sql, Coro<T> begin);
+    void end_watch(const std::exception_ptr& failure = nullptr) noexcept;
+
     /// Runs one turn: what `start()` gives.
     template <class T, class F>
     [[nodiscard]] Coro<T> turn(F start, const std::string& sql);
@@ -197,7 +209,9 @@ private:
     };
     std::deque<LaneSent> lane_;  // sent and not answered
     std::deque<Notification> heard_;
-    int syncs_ = 0;  // of a pipeline, not answered yet
+    std::shared_ptr<Observer> observer_;
+    std::unique_ptr<Watch> watch_;  // of a flow
+    int syncs_ = 0;                 // of a pipeline, not answered yet
     int pid_;
     int version_;
 };

@@ -55,6 +55,11 @@ Coro<std::optional<pq::Result>> PqLink::pipeline_result() {
 }
 
 Coro<BatchAnswers> PqLink::run_batch(const std::vector<Batch::Statement>& statements) {
+    if (!observer_) return run_batch_now(statements);
+    return watched(observer_.get(), Operation::batch, statements.front().sql, pid_, run_batch_now(statements));
+}
+
+Coro<BatchAnswers> PqLink::run_batch_now(const std::vector<Batch::Statement>& statements) {
     if (cancellation_due()) co_await throw_if_cancelled();
     const Use use(*this);
     const Running running(pid_, statements.front().sql, statements.size());

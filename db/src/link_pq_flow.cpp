@@ -21,7 +21,23 @@ void throw_out_of_step() {
     throw ConnectionError(std::move(fields));
 }
 
+namespace {
+
+std::exception_ptr not_quiet() {
+    ErrorFields fields;
+    fields.message = "the statement did not end in time after it was cancelled, so its session was closed";
+    return std::make_exception_ptr(ConnectionError(std::move(fields)));
+}
+
+}  // namespace
+
 Coro<> PqLink::prepare(const std::string& key, const std::string& name, const std::string& sql, const Params& params) {
+    if (!observer_) return prepare_now(key, name, sql, params);
+    return watched(observer_.get(), Operation::prepare, sql, pid_, prepare_now(key, name, sql, params));
+}
+
+Coro<> PqLink::prepare_now(const std::string& key, const std::string& name, const std::string& sql,
+                           const Params& params) {
     refuse_surplus(sql, params);
     const std::vector<std::string> dropped = statements_.take_dropped(in_transaction_);
     NamesInDoubt doubtful(statements_, dropped);
@@ -96,8 +112,14 @@ Coro<> PqLink::recover(OnCancel on_cancel) {
         end();
         co_return;
     }
+    Watch watch(on_cancel == OnCancel::stop ? observer_.get() : nullptr, Operation::cancel, {}, pid_);
     const bool quiet = co_await masked_attempt(quieten(on_cancel), cancel_timeout_);
-    if (!quiet || in_flight_) end();
+    if (quiet && !in_flight_) {
+        watch.end();
+        co_return;
+    }
+    watch.fail(not_quiet());
+    end();
 }
 
 Coro<> PqLink::quieten(OnCancel on_cancel) {

@@ -14,6 +14,7 @@ namespace coaio::db::detail {
 
 void PqLink::leave() noexcept {
     if (!flowing_) return;
+    end_watch();
     flowing_ = in_use_ = false;
     held_.reset();
     unread_ = session_ && in_flight_;
@@ -60,7 +61,11 @@ Coro<T> PqLink::flow_step(Coro<T> work) {
     std::exception_ptr failure;
     try {
         T result = co_await std::move(work);
-        if (!in_flight_ && !held_) flowing_ = in_use_ = false;
+        if (watch_) watch_->add(result);
+        if (!in_flight_ && !held_) {
+            flowing_ = in_use_ = false;
+            end_watch();
+        }
         co_return result;
     } catch (...) {
         failure = std::current_exception();
@@ -70,7 +75,42 @@ Coro<T> PqLink::flow_step(Coro<T> work) {
     if (copying_in_) how = OnCancel::wait;
     co_await recover(how);
     flowing_ = in_use_ = false;
-    std::rethrow_exception(judge(std::move(failure), flow_sql_));
+    failure = judge(std::move(failure), flow_sql_);
+    end_watch(failure);
+    std::rethrow_exception(failure);
+}
+
+void PqLink::end_watch(const std::exception_ptr& failure) noexcept {
+    if (!watch_) return;
+    const auto watch = std::move(watch_);
+    if (failure) {
+        watch->fail(failure);
+    } else {
+        watch->end();
+    }
+}
+
+template <class T>
+Coro<T> PqLink::watched_flow(Operation operation, const std::string& sql, Coro<T> begin) {
+    auto watch = std::make_unique<Watch>(observer_.get(), operation, sql, pid_);
+    std::exception_ptr failure;
+    try {
+        if constexpr (std::is_void_v<T>) {
+            co_await std::move(begin);
+            watch->move_sql(flow_sql_);
+            watch_ = std::move(watch);
+            co_return;
+        } else {
+            const T begun = co_await std::move(begin);
+            watch->move_sql(flow_sql_);
+            watch_ = std::move(watch);
+            co_return begun;
+        }
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    watch->fail(failure);
+    std::rethrow_exception(failure);
 }
 
 ErrorFields PqLink::failure_of(const pq::Result& result, const std::string& sql) {
@@ -85,6 +125,11 @@ ErrorFields PqLink::failure_of(const pq::Result& result, const std::string& sql)
 // Rows.
 
 Coro<> PqLink::begin_rows(const std::string& sql, const Params& params) {
+    if (!observer_) return begin_rows_now(sql, params);
+    return watched_flow(Operation::query, sql, begin_rows_now(sql, params));
+}
+
+Coro<> PqLink::begin_rows_now(const std::string& sql, const Params& params) {
     pq::refuse_nul(sql);
     if (cancellation_due()) co_await throw_if_cancelled();
     Use use(*this);
@@ -178,6 +223,11 @@ Coro<std::optional<Rows>> PqLink::collect_rows() {
 // COPY.
 
 Coro<PqLink::CopyShape> PqLink::begin_copy(const std::string& sql, CopyWay way) {
+    if (!observer_) return begin_copy_now(sql, way);
+    return watched_flow(Operation::copy, sql, begin_copy_now(sql, way));
+}
+
+Coro<PqLink::CopyShape> PqLink::begin_copy_now(const std::string& sql, CopyWay way) {
     if (cancellation_due()) co_await throw_if_cancelled();
     Use use(*this);
     const Running running(pid_, sql);
@@ -221,6 +271,7 @@ Coro<PqLink::CopyShape> PqLink::enter_copy(const std::string& sql, CopyWay way) 
 }
 
 Coro<> PqLink::put_copy(std::string_view bytes) {
+    if (watch_) watch_->add_bytes(bytes.size());
     const bool sent = co_await flow_step(push_copy(bytes));
     static_cast<void>(sent);
 }
@@ -284,7 +335,9 @@ Coro<> PqLink::skip_copy() {
 // One turn.
 
 Coro<Rows> PqLink::run_once(const std::string& sql, const Params& params, Format results) {
-    return turn<Rows>([this, &sql, &params, results] { return execute_once(sql, params, results); }, sql);
+    auto running = turn<Rows>([this, &sql, &params, results] { return execute_once(sql, params, results); }, sql);
+    if (!observer_) return running;
+    return watched(observer_.get(), Operation::query, sql, pid_, std::move(running));
 }
 
 Coro<Rows> PqLink::execute_once(const std::string& sql, const Params& params, Format results) {

@@ -26,6 +26,8 @@ public:
     [[nodiscard]] PqLink& link() const;
     /// The link that `open` led to, whatever has become of its scope; null before it, and once it was given back.
     [[nodiscard]] PqLink* raw() const noexcept;
+    /// Another session with the same database can be had here.
+    [[nodiscard]] Connector& connector() const noexcept { return use_ ? *use_->connector() : *pool_->connector(); }
     /// Back to its pool.
     void close() noexcept;
 

@@ -6,6 +6,7 @@
 #include "path.hpp"
 #include "pool_state.hpp"
 #include "use.hpp"
+#include "watch.hpp"
 
 #include <utility>
 
@@ -68,6 +69,8 @@ Coro<Rows> Pool::run_statement(std::string sql, Params params) const {
 std::shared_ptr<detail::Path> Pool::path() const { return std::make_shared<detail::Path>(handle_->state, handle_); }
 
 Coro<Rows> Pool::run_on(Pool pool, std::string sql, Params params) {
+    const TraceSource& trace = pool.handle_->state->connector()->trace();
+    if (trace) sql = detail::traced(std::move(sql), trace);
     co_return co_await detail::Lanes::run(pool.handle_->lanes, std::move(sql), std::move(params));
 }
 
@@ -82,6 +85,8 @@ Coro<> Pool::close_down(Pool pool) {
 std::shared_ptr<detail::Connector> Pool::connector() const { return handle_->state->connector(); }
 
 void Pool::expire() const { handle_->state->expire(); }
+
+std::string Pool::dump() const { return handle_->state->dump(); }
 
 PoolStats Pool::statistics() const {
     PoolStats stats = handle_->state->statistics();

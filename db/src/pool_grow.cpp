@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "pool_state.hpp"
 
+#include "watch.hpp"
+
 #include <coaio/core/loop.hpp>
 #include <coaio/core/timeout.hpp>
 
@@ -21,7 +23,7 @@ struct PoolState::WorkGuard {
     WorkGuard(WorkGuard&& other) noexcept : pool(std::move(other.pool)), slot(std::exchange(other.slot, nullptr)) {}
     WorkGuard& operator=(WorkGuard&&) = delete;
     ~WorkGuard() {
-        if (slot != nullptr) pool->remove(*slot);
+        if (slot != nullptr) pool->remove(*slot, &PoolClosures::unclean);
     }
     Slot& settle() noexcept {
         slot->worker.reset();
@@ -67,6 +69,7 @@ Lease PoolState::take_now() {
     Lease lease(shared_from_this(), take_idle());
     if (!lease) return lease;
     ++totals_.acquires;
+    Watch(observer_.get(), Operation::acquire).end();
     lease.slot().taken = now;
     lease.slot().where = {};
     return lease;
@@ -82,7 +85,7 @@ Coro<> PoolState::open(WorkGuard work) {
         failure = std::current_exception();
     }
     if (failure) {
-        self->remove(work.settle());
+        self->remove(work.settle(), &PoolClosures::lost);
         self->open_failed(failure);
     } else {
         self->opened(work.settle(), std::move(link));
@@ -178,7 +181,7 @@ Coro<> PoolState::clean(WorkGuard work) {
     if (settled.link->state() == LinkState::idle) {
         self->offer(settled);
     } else {
-        self->remove(settled);
+        self->remove(settled, &PoolClosures::unclean);
     }
     self->grow();
 }
@@ -186,12 +189,12 @@ Coro<> PoolState::clean(WorkGuard work) {
 void PoolState::expire() {
     ++era_;
     const std::vector<Slot*> old = std::exchange(idle_, {});
-    for (Slot* each : old) remove(*each);
+    for (Slot* each : old) remove(*each, &PoolClosures::expired);
 }
 
 void PoolState::relocate(Slot& slot) noexcept {
     const bool news = slot.era == era_;
-    remove(slot);
+    remove(slot, &PoolClosures::misplaced);
     if (news) expire();
 }
 
@@ -219,7 +222,9 @@ void PoolState::keep_house() {
     for (Slot* each : idle) {
         const bool idle_too_long = values_.max_idle > Duration::zero() && now - each->idle_since >= values_.max_idle &&
                                    slots_.size() > values_.min_size;
-        if (idle_too_long || worn_out(*each, now)) remove(*each);
+        const Reason worn = worn_out(*each, now);
+        const Reason reason = worn == nullptr && idle_too_long ? &PoolClosures::idle : worn;
+        if (reason != nullptr) remove(*each, reason);
     }
     grow();
     arm_housekeeping();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "pool_state.hpp"
 
+#include "watch.hpp"
+
 #include <coaio/core/activity.hpp>
 #include <coaio/core/dump.hpp>
 #include <coaio/core/loop.hpp>
@@ -82,7 +84,11 @@ WaitInfo AcquireWait::describe() const {
 
 PoolState::PoolState(std::shared_ptr<Connector> connector, PoolValues values, Duration cancel_timeout,
                      NoticeHandler warn)
-    : connector_(std::move(connector)), values_(values), cancel_timeout_(cancel_timeout), warn_(std::move(warn)) {
+    : connector_(std::move(connector)),
+      observer_(connector_->observer()),
+      values_(values),
+      cancel_timeout_(cancel_timeout),
+      warn_(std::move(warn)) {
     values_.max_size = std::max<std::size_t>(values_.max_size, 1);
     values_.max_idle = std::min<Duration>(values_.max_idle, 24h * 3650);
     values_.max_lifetime = std::min<Duration>(values_.max_lifetime, 24h * 3650);
@@ -134,6 +140,11 @@ bool PoolState::held_by_running_task() const noexcept {
 }
 
 Coro<Lease> PoolState::acquire(std::source_location where) {
+    if (!observer_) return acquire_now(where);
+    return watched(observer_.get(), Operation::acquire, {}, 0, acquire_now(where));
+}
+
+Coro<Lease> PoolState::acquire_now(std::source_location where) {
     require_open();
     ++totals_.acquires;
     const TimePoint began = Clock::now();
@@ -202,22 +213,26 @@ bool PoolState::needs_ping(const Slot& slot) const {
     return slot.was_idle && Clock::now() - slot.idle_since >= values_.ping_after;
 }
 
-bool PoolState::worn_out(const Slot& slot, TimePoint now) const { return slot.era != era_ || now >= slot.expires; }
+PoolState::Reason PoolState::worn_out(const Slot& slot, TimePoint now) const {
+    if (slot.era != era_) return &PoolClosures::expired;
+    return now >= slot.expires ? &PoolClosures::lifetime : nullptr;
+}
 
 Slot* PoolState::take_idle() {
     while (!idle_.empty()) {
         Slot* const slot = idle_.back();
         idle_.pop_back();
-        const bool fit = slot->link->alive() && !worn_out(*slot, Clock::now());
-        if (fit && !slot->link->misplaced()) {
+        Reason reason = &PoolClosures::lost;
+        if (slot->link->alive()) reason = worn_out(*slot, Clock::now());
+        if (reason == nullptr && !slot->link->misplaced()) {
             slot->state = Slot::State::in_use;
             slot->was_idle = true;
             return slot;
         }
-        if (fit) {
+        if (reason == nullptr) {
             relocate(*slot);
         } else {
-            remove(*slot);
+            remove(*slot, reason);
         }
     }
     return nullptr;
@@ -242,6 +257,7 @@ void PoolState::throw_timeout(Duration waited) const {
     }
     if (deadlocked()) text += "; a deadlock: every task that holds one waits for another";
     if (!last_failure_.empty()) text += "; the last attempt to connect failed: " + last_failure_;
+    if (get_running_loop().debug()) text += "\n" + dump();
     throw PoolTimeout(text, waited);
 }
 
@@ -249,7 +265,7 @@ void PoolState::give_back(Slot& slot) noexcept {
     slot.holder.reset();
     slot.holder_waits = false;
     if (!loop_alive()) {
-        remove(slot);
+        remove(slot, &PoolClosures::shut);
         return;
     }
     if (slot.link->misplaced()) {
@@ -279,11 +295,11 @@ void PoolState::take_back(Slot& slot) noexcept {
             warn_of(slot);
             start_cleaning(slot);
             break;
-        case LinkState::busy:
-        case LinkState::broken: remove(slot); break;
+        case LinkState::busy: remove(slot, &PoolClosures::unclean); break;
+        case LinkState::broken: remove(slot, &PoolClosures::lost); break;
         }
     } catch (...) {
-        remove(slot);
+        remove(slot, &PoolClosures::unclean);
     }
 }
 
@@ -306,8 +322,9 @@ void PoolState::warn_of(const Slot& slot) const noexcept {
 
 void PoolState::offer(Slot& slot) {
     const TimePoint now = Clock::now();
-    if (closed_ || worn_out(slot, now)) {
-        remove(slot);
+    const Reason reason = closed_ ? &PoolClosures::shut : worn_out(slot, now);
+    if (reason != nullptr) {
+        remove(slot, reason);
     } else if (!waiting_.empty()) {
         slot.state = Slot::State::in_use;
         slot.was_idle = false;
@@ -322,10 +339,11 @@ void PoolState::offer(Slot& slot) {
     }
 }
 
-void PoolState::remove(Slot& slot) noexcept {
+void PoolState::remove(Slot& slot, Reason reason) noexcept {
     if (slot.link) {
         slot.link->close();
         ++totals_.closed;
+        ++(totals_.closed_by.*reason);
     }
     if (slot.state == Slot::State::opening) --opening_;
     std::erase(idle_, &slot);
@@ -354,7 +372,7 @@ void PoolState::shut() {
     housekeeping_.reset();
     retry_.reset();
     const std::vector<Slot*> idle = std::exchange(idle_, {});
-    for (Slot* each : idle) remove(*each);
+    for (Slot* each : idle) remove(*each, &PoolClosures::shut);
     if (!alive) return;
     fail_waiters(std::make_exception_ptr(PoolClosed()));
     for (Slot& each : slots_) {

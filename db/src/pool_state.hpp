@@ -106,6 +106,9 @@ public:
     /// Throws RuntimeError on another loop than the one that used it first.
     void require_loop() { binding_.require("pool"); }
     [[nodiscard]] Coro<Lease> acquire(std::source_location where = std::source_location());
+    /// Who is told of what is done; null: nobody.
+    [[nodiscard]] Observer* observer() const noexcept { return observer_.get(); }
+    [[nodiscard]] std::string dump() const;
     /// Opens one connection now and fails as that does.
     [[nodiscard]] Coro<> open_first();
     [[nodiscard]] Coro<> close();
@@ -121,8 +124,9 @@ public:
     void require_open();
     /// The running task has a connection of this pool.
     [[nodiscard]] bool held_by_running_task() const noexcept;
-    /// Too old to be used again.
-    [[nodiscard]] bool worn_out(const Slot& slot, TimePoint now) const;
+    using Reason = std::uint64_t PoolClosures::*;
+    /// Why it is not to be used again; null: it may be.
+    [[nodiscard]] Reason worn_out(const Slot& slot, TimePoint now) const;
     /// A connection that is free and fit, without waiting and without overtaking; else none. Nobody is its holder yet.
     [[nodiscard]] Lease take_now();
     /// Opens one more, where there may be more, for whoever comes.
@@ -138,6 +142,7 @@ private:
     struct WorkGuard;
     class HolderWaits;
 
+    [[nodiscard]] Coro<Lease> acquire_now(std::source_location where);
     [[nodiscard]] Coro<Lease> acquire_slowly(Lease lease);
     [[nodiscard]] Coro<bool> answers(Link& link) const;
     [[nodiscard]] bool needs_ping(const Slot& slot) const;
@@ -158,7 +163,7 @@ private:
     void retry_later();
     void offer(Slot& slot);
     void take_back(Slot& slot) noexcept;
-    void remove(Slot& slot) noexcept;
+    void remove(Slot& slot, Reason reason) noexcept;
     /// One that is misplaced goes, and so do those that were opened before that was known.
     void relocate(Slot& slot) noexcept;
     void fail_waiters(const std::exception_ptr& failure) noexcept;
@@ -169,6 +174,7 @@ private:
     void shut();
 
     std::shared_ptr<Connector> connector_;
+    std::shared_ptr<Observer> observer_;
     PoolValues values_;
     Duration cancel_timeout_;
     NoticeHandler warn_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "running.hpp"
 
+#include <coaio/db/observer.hpp>
+
 #include <algorithm>
 
 namespace coaio::db::detail {
@@ -75,6 +77,8 @@ std::string without_literals(std::string_view sql) {
             at = std::min(sql.find('\n', at), sql.size());
         } else if (two == "/*") {
             at = end_of_comment(sql, at);
+            const bool joins = !out.empty() && is_word(out.back()) && at < sql.size() && is_word(sql[at]);
+            if (joins) out += ' ';
         } else if (const auto tag = c == '$' ? dollar_tag(sql, at) : std::string_view(); !tag.empty()) {
             const std::size_t end = sql.find(tag, at + tag.size());
             at = end == std::string_view::npos ? sql.size() : end + tag.size();
@@ -87,6 +91,35 @@ std::string without_literals(std::string_view sql) {
     return out;
 }
 
+namespace {
+
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Past a number: 1, 1.5e-10, 0xFF, 1_000.
+std::size_t end_of_number(std::string_view sql, std::size_t at) {
+    while (at < sql.size()) {
+        const char c = sql[at];
+        const bool exponent = (c == '+' || c == '-') && (sql[at - 1] == 'e' || sql[at - 1] == 'E');
+        if (!is_word(c) && c != '.' && !exponent) break;
+        ++at;
+    }
+    return at;
+}
+
+// E'…', B'…', X'…', N'…' and U&'…': the letter belongs to the literal.
+void drop_prefix(std::string& out) {
+    std::size_t keep = out.size();
+    if (keep >= 2 && out[keep - 1] == '&' && (out[keep - 2] == 'U' || out[keep - 2] == 'u')) {
+        keep -= 2;
+    } else if (keep >= 1 && std::string_view("eEbBxXnN").find(out[keep - 1]) != std::string_view::npos) {
+        keep -= 1;
+    }
+    if (keep == 0 || !is_word(out[keep - 1])) out.resize(keep);
+}
+
+}  // namespace
+
 WaitInfo Running::describe() const {
     const std::string sql = without_literals(*sql_);
     WaitInfo info{.what = "query \"" + shortened(sql) + "\" (session " + std::to_string(pid_) + ")"};
@@ -96,3 +129,45 @@ WaitInfo Running::describe() const {
 }
 
 }  // namespace coaio::db::detail
+
+namespace coaio::db {
+
+std::string normalized_sql(std::string_view sql) {
+    using namespace detail;
+    constexpr std::size_t most = 2'048;
+    const std::string text = without_literals(sql);
+    const std::string_view in = text;
+    std::string out;
+    for (std::size_t at = 0; at < in.size();) {
+        if (out.size() >= most) return out + "…";
+        const char c = in[at];
+        const bool after_word = at > 0 && (is_word(in[at - 1]) || in[at - 1] == '$');
+        const bool number = is_digit(c) || (c == '.' && at + 1 < in.size() && is_digit(in[at + 1]));
+        if (c == '\'') {
+            at = end_of_quoted(in, at, '\'', false);
+            drop_prefix(out);
+            out += '?';
+        } else if (c == '"') {
+            const std::size_t end = end_of_quoted(in, at, '"', false);
+            out += in.substr(at, end - at);
+            at = end;
+        } else if (const auto tag = c == '$' ? dollar_tag(in, at) : std::string_view(); !tag.empty()) {
+            const std::size_t end = in.find(tag, at + tag.size());
+            at = end == std::string_view::npos ? in.size() : end + tag.size();
+            out += '?';
+        } else if (number && !after_word) {
+            at = end_of_number(in, at + 1);
+            out += '?';
+        } else if (is_space(c)) {
+            if (!out.empty() && out.back() != ' ') out += ' ';
+            ++at;
+        } else {
+            out += c;
+            ++at;
+        }
+    }
+    if (!out.empty() && out.back() == ' ') out.pop_back();
+    return out;
+}
+
+}  // namespace coaio::db

@@ -31,7 +31,10 @@ public:
     /// Longer texts are not worth their room in the server.
     static constexpr std::size_t longest_sql = 16 * 1024;
 
-    [[nodiscard]] bool wants(const std::string& sql) const noexcept { return most_ > 0 && sql.size() <= longest_sql; }
+    /// Nor are those that end with the comment of a trace, since no other will have their text.
+    [[nodiscard]] bool wants(const std::string& sql) const noexcept {
+        return most_ > 0 && sql.size() <= longest_sql && !sql.ends_with("'*/");
+    }
     [[nodiscard]] static std::string key(const std::string& sql, const Params& params);
 
     /// Counts as a use.

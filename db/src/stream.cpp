@@ -2,6 +2,7 @@
 #include <coaio/db/stream.hpp>
 
 #include "path.hpp"
+#include "watch.hpp"
 
 #include <utility>
 
@@ -107,6 +108,8 @@ private:
         co_await Path::open(path_);
         PqLink& link = path_->link();
         co_await link.settle();
+        const TraceSource& trace = path_->connector().trace();
+        if (trace) sql_ = traced(std::move(sql_), trace);
         if (link.in_transaction()) {
             cursor_ = std::make_shared<CursorState>(path_, std::move(sql_), std::move(params_), false);
         } else {

@@ -4,6 +4,7 @@
 #include "commit.hpp"
 #include "path.hpp"
 #include "use.hpp"
+#include "watch.hpp"
 
 #include <coaio/core/mask.hpp>
 
@@ -34,8 +35,23 @@ ErrorFields rolled_back(const std::string& message) {
 
 }  // namespace
 
-Transaction::Transaction(std::shared_ptr<detail::Use> use, std::uint64_t outer, TransactionOptions options)
-    : use_(std::move(use)), outer_(outer), nested_(outer != 0), options_(options) {}
+namespace detail {
+
+/// A transaction that somebody wants to know of, and who.
+struct TransactionWatch {
+    std::shared_ptr<Observer> observer;
+    Watch watch;
+
+    TransactionWatch(std::shared_ptr<Observer> who, int session, int attempt) noexcept
+        : observer(std::move(who)), watch(observer.get(), Operation::transaction, {}, session) {
+        watch.attempt(attempt);
+    }
+};
+
+}  // namespace detail
+
+Transaction::Transaction(std::shared_ptr<detail::Use> use, std::uint64_t outer, TransactionOptions options, int attempt)
+    : use_(std::move(use)), outer_(outer), nested_(outer != 0), options_(options), attempt_(attempt) {}
 
 Transaction::~Transaction() {
     if (id_ != 0) use_->close_scope(id_);
@@ -56,6 +72,10 @@ Coro<> Transaction::begin() {
         throw UsageError("a transaction that was begun by a statement is open: end it before another is begun");
     }
     id_ = use_->open_scope(outer_);
+    const std::shared_ptr<Observer>& observer = use_->connector()->observer();
+    if (observer && !nested_) {
+        watch_ = std::make_shared<detail::TransactionWatch>(observer, link.pid(), attempt_);
+    }
     std::string sql;
     if (nested_) {
         sql = "savepoint " + savepoint();
@@ -80,12 +100,13 @@ Coro<> Transaction::begin() {
         failure = std::current_exception();  // it has begun all the same, if the cancellation met the answer
     }
     if (!failure) co_return;
-    if (begun) co_await roll_back();
+    if (begun) co_await roll_back(failure);
+    if (watch_) watch_->watch.fail(failure);
     use_->close_scope(id_);
     std::rethrow_exception(failure);
 }
 
-Coro<> Transaction::roll_back() {
+Coro<> Transaction::roll_back(std::exception_ptr cause) {
     std::string sql;
     if (nested_) {
         sql = "rollback to savepoint " + savepoint() + "; release savepoint " + savepoint();
@@ -93,6 +114,7 @@ Coro<> Transaction::roll_back() {
         sql = "rollback";
     }
     co_await use_->undo(std::move(sql));
+    if (watch_) watch_->watch.fail(cause);
     use_->close_scope(id_);
 }
 
@@ -120,9 +142,10 @@ Coro<> Transaction::commit() {
         failure = std::current_exception();
     }
     if (failure) {
-        co_await roll_back();
+        co_await roll_back(failure);
         std::rethrow_exception(failure);
     }
+    if (watch_) watch_->watch.end();
     use_->close_scope(id_);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "use.hpp"
 
+#include "watch.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -59,6 +61,8 @@ Coro<Rows> Use::run(std::shared_ptr<Use> self, std::uint64_t scope, std::string 
         ~Done() { use->step_done(); }
     };
     const Done done(*self);
+    const TraceSource& trace = self->connector()->trace();
+    if (trace) sql = traced(std::move(sql), trace);
     co_return co_await link.run(sql, params);
 }
 

@@ -304,6 +304,39 @@ Coro<> be_misplaced(World& world) {
     require_whole(world);
 }
 
+Coro<> close_for_each_reason(World& world) {
+    {
+        Lease lease = co_await world.pool->acquire();
+        static_cast<tests::FakeLink&>(lease.link()).vanish();
+    }
+    co_await use_once(world);
+    co_await coaio::sleep(11min);
+    CHECK(world.pool->statistics().closed_by.idle == 1);
+    for (int i = 0; i < 40; ++i) {
+        co_await use_once(world);
+        co_await coaio::sleep(1min);
+    }
+    world.pool->expire();
+    {
+        Lease lease = co_await world.pool->acquire();
+        co_await lease.link().command("begin", db::detail::OnCancel::wait);
+        world.server->silent = true;
+    }
+    co_await coaio::sleep(3s);
+    world.server->silent = false;
+    co_await use_once(world);
+    co_await world.pool->close();
+    const db::PoolStats stats = world.pool->statistics();
+    CHECK(stats.closed_by.lost == 1);
+    CHECK(stats.closed_by.idle == 1);
+    CHECK(stats.closed_by.lifetime == 1);
+    CHECK(stats.closed_by.expired == 1);
+    CHECK(stats.closed_by.unclean == 1);
+    CHECK(stats.closed_by.shut == 1);
+    CHECK(stats.closed == 6);
+    CHECK(stats.opened == 6);
+}
+
 Coro<> keep_some(World& world) {
     co_await use_once(world);
     co_await coaio::sleep(1s);
@@ -461,6 +494,11 @@ TEST_CASE("POL-14 POL-15: what died or went silent while idle is not handed out"
 
 TEST_CASE("POL-07: who is cancelled while its connection is pinged costs no connection") {
     in(db::PoolOptions().max_size(1), cancel_ping);
+}
+
+TEST_CASE("POL-26: closed connections are counted by the reason for it") {
+    World world{db::PoolOptions()};
+    coaio::testing::run(close_for_each_reason(world));
 }
 
 TEST_CASE("POL-13 POL-24: connections go when idle or old for too long, or expired") {

@@ -14,6 +14,7 @@
 #include <coaio/db/json.hpp>
 #include <coaio/db/listener.hpp>
 #include <coaio/db/migrations.hpp>
+#include <coaio/db/observer.hpp>
 #include <coaio/db/oid.hpp>
 #include <coaio/db/options.hpp>
 #include <coaio/db/params.hpp>

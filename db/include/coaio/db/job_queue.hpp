@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -191,6 +192,8 @@ public:
     void wake() const;
 
     [[nodiscard]] Coro<JobCounts> counts() const;
+    /// Of all queues that have jobs in the database, by name; none where the tables are not there.
+    [[nodiscard]] static Coro<std::map<std::string, JobCounts>> counts_by_queue(const Pool& pool);
     [[nodiscard]] Coro<JobHealth> health() const;
     /// The dead jobs, the latest first.
     [[nodiscard]] Coro<std::vector<DeadJob>> dead(std::size_t most = 100) const;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coaio/db/error.hpp>
+#include <coaio/db/observer.hpp>
 
 #include <coaio/core/coro.hpp>
 #include <coaio/core/detail/closure.hpp>
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,6 +61,8 @@ struct ConnectValues {
     std::vector<std::pair<std::string, std::string>> settings;
     NoticeHandler on_notice;
     PasswordProvider password;
+    std::shared_ptr<Observer> observer;
+    TraceSource trace;
 };
 
 struct PoolValues {
@@ -142,6 +146,18 @@ public:
     /// Called with the server's notices, and with warnings of the client's own: a password file that is not read.
     Self& on_notice(NoticeHandler handler) {
         connect_.on_notice = std::move(handler);
+        return self();
+    }
+    /// Is told what is done, how long it took and what it failed with; several may be set. See Observer.
+    Self& observer(std::shared_ptr<Observer> value) {
+        connect_.observer = both(std::move(connect_.observer), std::move(value));
+        return self();
+    }
+    /// Asked before each statement and stream; what it gives is appended to the text, as the comment
+    /// `/*traceparent='…'*/`, for the server's logs. Such a statement is not prepared, since no other has its text: trace
+    /// some of many.
+    Self& trace(TraceSource source) {
+        connect_.trace = std::move(source);
         return self();
     }
 

@@ -41,6 +41,7 @@ namespace detail {
 class Use;
 class Link;
 struct CommitToken;
+struct TransactionWatch;
 }  // namespace detail
 
 /// An open transaction, or a savepoint in one: the scope that a transaction's body gets.
@@ -78,10 +79,11 @@ public:
     }
 
     /// For the library.
-    Transaction(std::shared_ptr<detail::Use> use, std::uint64_t outer, TransactionOptions options);
+    Transaction(std::shared_ptr<detail::Use> use, std::uint64_t outer, TransactionOptions options, int attempt = 1);
     [[nodiscard]] Coro<> begin();
     [[nodiscard]] Coro<> commit();
-    [[nodiscard]] Coro<> roll_back();
+    /// For this reason.
+    [[nodiscard]] Coro<> roll_back(std::exception_ptr cause);
 
 private:
     friend Queries<Transaction>;
@@ -98,6 +100,8 @@ private:
     std::uint64_t id_ = 0;
     bool nested_ = false;
     TransactionOptions options_;
+    int attempt_;
+    std::shared_ptr<detail::TransactionWatch> watch_;  // where somebody wants to know
 };
 
 }  // namespace coaio::db
@@ -117,6 +121,8 @@ public:
     Retries(const RetryOptions& options, bool with_other_connections);
     /// Whether it is to be run again after this failure; waits until it may.
     [[nodiscard]] Coro<bool> again(std::exception_ptr failure);
+    /// The number of the one that is next, or under way.
+    [[nodiscard]] int attempt() const noexcept { return made_ + 1; }
 
 private:
     RetryOptions options_;
@@ -129,9 +135,9 @@ private:
 /// Begins, runs the body, commits or rolls back.
 template <class F>
 Coro<TransactionResult<F>> run_transaction(std::shared_ptr<Use> use, std::uint64_t outer, F body,
-                                           TransactionOptions options) {
+                                           TransactionOptions options, int attempt = 1) {
     using Result = TransactionResult<F>;
-    Transaction transaction(std::move(use), outer, options);
+    Transaction transaction(std::move(use), outer, options, attempt);
     co_await transaction.begin();
     std::exception_ptr failure;
     std::optional<coaio::detail::Regular<Result>> result;
@@ -146,7 +152,7 @@ Coro<TransactionResult<F>> run_transaction(std::shared_ptr<Use> use, std::uint64
         failure = std::current_exception();
     }
     if (failure) {
-        co_await transaction.roll_back();
+        co_await transaction.roll_back(failure);
         std::rethrow_exception(failure);
     }
     co_await transaction.commit();
@@ -159,7 +165,7 @@ Coro<TransactionResult<F>> run_again(std::shared_ptr<Use> use, F body, RetryOpti
     for (;;) {
         std::exception_ptr failure;
         try {
-            co_return co_await run_transaction<F&>(use, 0, body, options.transaction);
+            co_return co_await run_transaction<F&>(use, 0, body, options.transaction, retries.attempt());
         } catch (...) {
             failure = std::current_exception();
         }
