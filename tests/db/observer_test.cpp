@@ -178,7 +178,6 @@ Coro<> tell_of_the_rest(std::string url, tests::PostgresProxy& proxy, std::strin
     CHECK(is<std::runtime_error>(attempts[2].error));
 
     auto sleeping = coaio::create_task(pool.execute("select pg_sleep(60)"));
-    const auto sleeps = pool;
     while (notes->all.empty()) co_await coaio::sleep(0s);  // it has its connection, and is prepared
     notes->all.clear();
     const bool full = co_await tests::throws<db::PoolTimeout>(pool.query("select 1"));
@@ -210,6 +209,7 @@ Coro<> tell_of_a_pipeline(std::string url) {
     for (int i = 0; i < 2; ++i) co_await pool.query(sql, 1);
     notes->all.clear();
     std::vector<Coro<int>> all;
+    all.reserve(20);
     for (int i = 0; i < 20; ++i) all.push_back(pool.query_value<int>(sql, i));
     const auto answers = co_await coaio::gather(coaio::return_exceptions, std::move(all));
     CHECK_FALSE(answers[0].has_value());
@@ -346,7 +346,7 @@ TEST_CASE("OBS-02: statements in a log have no literals") {
     CHECK(db::normalized_sql("limit/* no */5") == "limit ?");
     CHECK(db::normalized_sql("select 'open") == "select ?");
     CHECK(db::normalized_sql(std::string(10'000, 'x')).size() < 2'060);
-    CHECK(db::normalized_sql("") == "");
+    CHECK(db::normalized_sql("").empty());
 }
 
 TEST_CASE("OBS-02: what takes long is logged, without what it was asked for", "[pgtest]") {
