@@ -3,6 +3,7 @@
 
 #include "running.hpp"
 #include "statements.hpp"
+#include "watch.hpp"
 
 #include <coaio/core/loop.hpp>
 #include <coaio/core/mask.hpp>
