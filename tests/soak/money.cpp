@@ -113,6 +113,7 @@ Coro<Told> attempt(db::Pool pool, Transfer what, Manner manner, coaio::Duration 
     } catch (const db::Error& error) {
         // What became of a BEGIN by hand does not matter.
         const bool open = error.outcome() == db::Outcome::unknown && manner != Manner::left;
+        if (open) std::cout << "unknown: transfer " << what.id << ": " << error.what() << '\n';
         co_return open ? Told::unknown : Told::without_effect;
     } catch (const coaio::TimeoutError&) {
         co_return Told::cancelled;
