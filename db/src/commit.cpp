@@ -209,7 +209,7 @@ Coro<Outcome> resolve_commit(std::shared_ptr<Connector> connector, CommitToken t
             } else if (error.is("42") || error.is("28") || error.is(sqlstate::undefined_database)) {
                 co_return Outcome::unknown;
             }
-        } catch (const TimeoutError&) {  // it was silent
+        } catch (const std::exception&) {  // it was silent, or could not be asked
         }
         const Duration left = deadline - Clock::now();
         if (left <= shortest_pause) co_return Outcome::unknown;

@@ -193,6 +193,7 @@ Coro<> Transaction::commit_outermost() {
         token = detail::make_commit_token(link);
         sql = detail::commit_script(*token);
     }
+    const bool failed = link.state() == detail::LinkState::failed;  // the server can only roll it back
     MaskOptions mask;
     mask.deadline = use_->commit().timeout;
     Rows answer;
@@ -213,7 +214,8 @@ Coro<> Transaction::commit_outermost() {
     }
     if (lost) {
         unknown.connection_good = false;
-        const Outcome outcome = co_await look_up(std::move(token));
+        Outcome outcome = Outcome::rolled_back;
+        if (!failed) outcome = co_await look_up(std::move(token));
         if (outcome == Outcome::committed) co_return;
         if (outcome != Outcome::rolled_back) throw CommitUnknownError(std::move(unknown));
         unknown.outcome = outcome;

@@ -108,6 +108,24 @@ Coro<> lose_before_commit(Scene& scene) {
     CHECK(outcome == Outcome::rolled_back);
 }
 
+// The server gave the transaction up, so its COMMIT can only end in a ROLLBACK, whose tag is lost.
+Coro<Outcome> lose_what_had_failed(Scene& scene) {
+    db::Pool pool(scene.url, quick());
+    auto body = [](Transaction& tx) -> Coro<> {
+        (void)co_await insert_one(tx);
+        const bool refused = co_await tests::throws<db::Error>(tx.query("select 1/0"));
+        CHECK(refused);
+    };
+    Outcome outcome = Outcome::committed;
+    try {
+        co_await pool.transaction(body);
+    } catch (const db::ConnectionError& error) {
+        outcome = error.outcome();
+    }
+    co_await pool.close();
+    co_return outcome;
+}
+
 enum class Freeze { never, before_commit, in_commit };
 
 Coro<> freeze_when_asleep(std::string url, int pid) {
@@ -231,6 +249,15 @@ TEST_CASE("CMT-03: lost before COMMIT was written, it is rolled back, and nobody
     CHECK(scene.rows() == 0);
     CHECK(scene.proxy.accepted() == 1);
     CHECK(scene.proxy.fired() == 0);
+}
+
+TEST_CASE("CMT-03: the lost COMMIT of a transaction that the server had given up is rolled back for certain",
+          "[pgtest]") {
+    Scene scene;
+    scene.proxy.on(Spot(Way::to_client, 'C').containing("ROLLBACK"), Fault::cut_before());
+    CHECK(coaio::run(lose_what_had_failed(scene)) == Outcome::rolled_back);
+    CHECK(scene.rows() == 0);
+    CHECK(scene.proxy.fired() == 1);
 }
 
 TEST_CASE("CMT-04 CMT-11: a lost COMMIT is found out by its token, and never sent again", "[pgtest]") {
