@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 using coaio::Coro;
 using tests::draw;
@@ -50,10 +51,12 @@ private:
     };
     Coro<> work(int i) {
         co_await linger();
-        const int result = co_await coaio::to_thread([i, counts = counts_] {
+        // Named, for g++ 12.
+        auto job = [i, counts = counts_] {
             ++counts->runs.at(static_cast<std::size_t>(i));
             return i * 2;
-        });
+        };
+        const int result = co_await coaio::to_thread(std::move(job));
         expect(result == i * 2, "a job gave the result of another");
         expect(counts_->runs.at(static_cast<std::size_t>(i)) == 1, "a result of a job that did not run once");
     }
