@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRANSACTION, COMMIT, RETRY, POOL = (f"db/src/{name}.cpp" for name in ("transaction", "commit", "retry", "pool_state"))
-LOOK_UP = "const Outcome outcome = co_await look_up(std::move(token));"
+LOOK_UP = "if (!failed) outcome = co_await look_up(std::move(token));"
 SECONDS, SEEDS = 12, range(1, 6)
 
 # What it does wrong, the only kind of fault to make (all, where empty), and the changes that make it.
@@ -20,14 +20,14 @@ MUTANTS = [
      [(TRANSACTION, "if (outcome == Outcome::committed) co_return;",
        "if (outcome != Outcome::not_sent) co_return;")]),
     ("acknowledges before COMMIT is answered", "",
-     [(TRANSACTION, LOOK_UP, "const Outcome outcome = Outcome::committed;")]),
+     [(TRANSACTION, LOOK_UP, "if (!failed) outcome = Outcome::committed;")]),
     ("takes ROLLBACK's tag for success", "",
      [(TRANSACTION, 'if (answer.command() != "COMMIT") {', 'if (answer.command() == "none of these") {')]),
     ("calls every lost COMMIT rolled back, and tries it again where asked to", "",
      [(TRANSACTION, LOOK_UP,
-       "const Outcome outcome = token ? Outcome::rolled_back : Outcome::unknown;")]),
+       "if (!failed) outcome = token ? Outcome::rolled_back : Outcome::unknown;")]),
     ("retries blindly: tries again what it does not know the outcome of", "",
-     [(TRANSACTION, LOOK_UP, "const Outcome outcome = Outcome::unknown;"),
+     [(TRANSACTION, LOOK_UP, "if (!failed) outcome = Outcome::unknown;"),
       (RETRY, "} catch (const SerializationError&) {\n        return true;",
        "} catch (const SerializationError&) {\n        return true;\n"
        "    } catch (const CommitUnknownError&) {\n        return true;")]),
