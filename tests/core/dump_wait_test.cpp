@@ -70,6 +70,7 @@ TEST_CASE("Who waits for a lock says who holds it, how old that one is, and how 
         CHECK(wait_of("second")["what"] == "lock held by first");
         first.cancel();
         second.cancel();
+        co_await turns(3);  // both are gone before the lock is
     }());
 }
 
@@ -113,6 +114,7 @@ TEST_CASE("Who waits for a semaphore, an event or a condition says how many do")
         CHECK(wait_of("bell")["what"] == "condition (3 waiting)");
         CHECK(wait_of("bell")["detail"] == Json({{"waiting", 3}}));
         for (auto& task : tasks) task.cancel();
+        co_await turns(3);  // gone before what they wait for is
     }());
 }
 
@@ -151,6 +153,7 @@ TEST_CASE("Who waits for a queue says for what, how full it is, and how many wai
         CHECK(wait_of("join")["what"] == "queue (2 items unfinished)");
         CHECK(wait_of("join")["detail"] == Json({{"unfinished", 2}, {"size", 2}}));
         for (auto& task : tasks) task.cancel();
+        co_await turns(3);  // gone before what they wait for is
     }());
 }
 
@@ -176,6 +179,7 @@ TEST_CASE("Who waits for a future says where it was made, for a task its name, f
         open.set_value();
         co_await b;
         a.cancel();
+        co_await turns(3);  // gone before what they wait for is
     }());
 }
 
