@@ -11,6 +11,7 @@
 #include <coaio/core/queue.hpp>
 #include <coaio/core/semaphore.hpp>
 #include <coaio/core/to_thread.hpp>
+#include <coaio/core/wait.hpp>
 
 #include "loop_thread.hpp"
 #include "sync_support.hpp"
@@ -114,7 +115,7 @@ TEST_CASE("Who waits for a semaphore, an event or a condition says how many do")
         CHECK(wait_of("bell")["what"] == "condition (3 waiting)");
         CHECK(wait_of("bell")["detail"] == Json({{"waiting", 3}}));
         for (auto& task : tasks) task.cancel();
-        co_await turns(3);  // gone before what they wait for is
+        co_await coaio::wait(tasks);  // gone before what they wait for is
     }());
 }
 
@@ -153,7 +154,7 @@ TEST_CASE("Who waits for a queue says for what, how full it is, and how many wai
         CHECK(wait_of("join")["what"] == "queue (2 items unfinished)");
         CHECK(wait_of("join")["detail"] == Json({{"unfinished", 2}, {"size", 2}}));
         for (auto& task : tasks) task.cancel();
-        co_await turns(3);  // gone before what they wait for is
+        co_await coaio::wait(tasks);  // gone before what they wait for is
     }());
 }
 
