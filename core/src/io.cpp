@@ -5,6 +5,7 @@
 #include "peer.hpp"
 
 #include <coaio/core/activity.hpp>
+#include <coaio/core/detail/kept_watch.hpp>
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/detail/sockets.hpp>
 #include <coaio/core/loop.hpp>
@@ -69,6 +70,12 @@ WaitInfo ReadinessWait::describe() const {
 }  // namespace coaio::io
 
 namespace coaio::detail {
+
+KeptWatch::KeptWatch(int fd) : poller_(require_core().loop->impl().poller.get()), fd_(fd) { poller_->keep(*this); }
+
+KeptWatch::~KeptWatch() {
+    if (poller_ != nullptr) poller_->let_go(*this);
+}
 
 const std::shared_ptr<Sockets>& running_sockets() { return require_core().loop->impl().sockets; }
 

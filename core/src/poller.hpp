@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/kept_watch.hpp>
 #include <coaio/core/detail/port.hpp>
 #include <coaio/core/io.hpp>
 
@@ -34,6 +35,9 @@ public:
     /// Watches a foreign descriptor until it is ready once. Throws `IoError` or `BusyError`.
     virtual void watch(io::detail::ReadinessWait& wait) = 0;
     virtual void unwatch(io::detail::ReadinessWait& wait) noexcept = 0;
+    /// Waits for its descriptor leave it registered. Throws `IoError` or `BusyError`.
+    virtual void keep(KeptWatch& kept) = 0;
+    virtual void let_go(KeptWatch& kept) noexcept = 0;
     /// The descriptor that `wake` writes an 8-byte one to, for signal handlers.
     [[nodiscard]] virtual int wake_descriptor() const noexcept = 0;
 };

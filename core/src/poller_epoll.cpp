@@ -161,6 +161,7 @@ public:
     ~EpollPoller() override {
         for (Slot& slot : slots_) {
             if (slot.port != nullptr) slot.port->orphan();
+            if (slot.kept != nullptr) slot.kept->orphan();
         }
         close_both();
     }
@@ -222,13 +223,14 @@ public:
     void watch(io::detail::ReadinessWait& wait) override {
         if (wait.fd() < 0) throw IoError(code_of(-EBADF), "epoll_ctl", "descriptor " + std::to_string(wait.fd()));
         Slot& slot = slot_of(wait.fd());
-        std::uint32_t events = EPOLLONESHOT;
-        if (wait.wanted().readable) events |= EPOLLIN | EPOLLRDHUP;
+        std::uint32_t events = 0;
+        if (wait.wanted().readable) events |= to_read;
         if (wait.wanted().writable) events |= EPOLLOUT;
-        const long result = add(wait.fd(), slot, events);
-        const std::string subject = "descriptor " + std::to_string(wait.fd());
-        if (result == -EEXIST) throw BusyError(subject + " is already waited for, or belongs to another object");
-        if (result < 0) throw IoError(code_of(result), "epoll_ctl", subject);
+        if (slot.kept == nullptr) {
+            require(add(wait.fd(), slot, events | EPOLLONESHOT), wait.fd());
+        } else {
+            require(slot.wait == nullptr ? turn_to(wait.fd(), slot, events) : -EEXIST, wait.fd());
+        }
         slot.wait = &wait;
         ++waits_;
     }
@@ -237,15 +239,31 @@ public:
         --waits_;
         if (slot.wait != &wait) return;
         slot.wait = nullptr;
-        remove(wait.fd(), slot);
+        if (slot.kept == nullptr) remove(wait.fd(), slot);
+    }
+
+    void keep(KeptWatch& kept) override {
+        if (kept.fd() < 0) throw IoError(code_of(-EBADF), "epoll_ctl", "descriptor " + std::to_string(kept.fd()));
+        Slot& slot = slot_of(kept.fd());
+        require(add(kept.fd(), slot, to_read), kept.fd());
+        slot.kept = &kept;
+        slot.events = to_read;
+    }
+    void let_go(KeptWatch& kept) noexcept override {
+        Slot& slot = slots_[static_cast<std::size_t>(kept.fd())];
+        slot.kept = nullptr;
+        if (std::exchange(slot.events, 0) != 0) remove(kept.fd(), slot);
     }
 
 private:
     struct Slot {
         KernelPort* port = nullptr;
         io::detail::ReadinessWait* wait = nullptr;
+        KeptWatch* kept = nullptr;
+        std::uint32_t events = 0;  // of what is kept; none while it is not registered
         std::uint32_t generation = 0;
     };
+    static constexpr std::uint32_t to_read = EPOLLIN | EPOLLRDHUP;
     static constexpr std::uint64_t wakeup_key = ~std::uint64_t{0};
 
     [[nodiscard]] Slot& slot_of(int fd) {
@@ -253,17 +271,36 @@ private:
         if (index >= slots_.size()) slots_.resize(std::max(index + 1, slots_.size() * 2));
         return slots_[index];
     }
-    [[nodiscard]] long add(int fd, Slot& slot, std::uint32_t wanted) noexcept {
+    [[nodiscard]] long control(int operation, int fd, std::uint32_t generation, std::uint32_t wanted) noexcept {
         epoll_event event{};
         event.events = wanted;
-        event.data.u64 = (std::uint64_t{slot.generation + 1} << 32) | static_cast<std::uint32_t>(fd);
-        const long result = sys::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+        event.data.u64 = (std::uint64_t{generation} << 32) | static_cast<std::uint32_t>(fd);
+        return sys::epoll_ctl(epoll_, operation, fd, &event);
+    }
+    static void require(long result, int fd) {
+        if (result >= 0) return;
+        const std::string subject = "descriptor " + std::to_string(fd);
+        if (result == -EEXIST) throw BusyError(subject + " is already waited for, or belongs to another object");
+        throw IoError(code_of(result), "epoll_ctl", subject);
+    }
+    [[nodiscard]] long add(int fd, Slot& slot, std::uint32_t wanted) noexcept {
+        const long result = control(EPOLL_CTL_ADD, fd, slot.generation + 1, wanted);
         // Whoever was registered under this number has lost it: the kernel drops what is closed by itself.
         if (result == 0) {
             ++slot.generation;
             slot.port = nullptr;
             slot.wait = nullptr;
+            if (slot.kept != nullptr) std::exchange(slot.kept, nullptr)->orphan();
+            slot.events = 0;
         }
+        return result;
+    }
+    /// What is kept is registered for these from now on.
+    [[nodiscard]] long turn_to(int fd, Slot& slot, std::uint32_t wanted) noexcept {
+        if (slot.events == wanted) return 0;
+        const int operation = slot.events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+        const long result = control(operation, fd, slot.generation, wanted);
+        if (result >= 0) slot.events = wanted;
         return result;
     }
     void remove(int fd, Slot& slot) noexcept {
@@ -286,6 +323,9 @@ private:
             found.readable = wait.wanted().readable && (both || (event.events & (EPOLLIN | EPOLLRDHUP)) != 0);
             found.writable = wait.wanted().writable && (both || (event.events & EPOLLOUT) != 0);
             wait.complete(found);
+        } else if (slot.kept != nullptr) {
+            slot.events = 0;
+            remove(static_cast<int>(fd), slot);
         }
     }
     void close_both() noexcept {

@@ -5,6 +5,7 @@
 
 #include <coaio/db/detail/user_types.hpp>
 
+#include <array>
 #include <bit>
 #include <charconv>
 
@@ -13,16 +14,23 @@ namespace {
 
 template <class U>
 void append_big_endian(std::string& out, U value) {
-    for (int shift = static_cast<int>(sizeof(U)) * 8 - 8; shift >= 0; shift -= 8) {
-        out.push_back(static_cast<char>((value >> static_cast<unsigned>(shift)) & 0xFFU));
-    }
+    std::array<char, sizeof(U)> bytes;
+    for (std::size_t i = sizeof(U); i-- > 0; value = static_cast<U>(value >> 8U)) bytes[i] = static_cast<char>(value);
+    out.append(bytes.data(), bytes.size());
 }
 
 template <class U>
-U read_big_endian(std::string_view bytes) {
+U read_big_endian(const char* bytes) {
     U value = 0;
-    for (char byte : bytes) value = static_cast<U>((value << 8U) | static_cast<unsigned char>(byte));
+    for (std::size_t i = 0; i < sizeof(U); ++i) {
+        value = static_cast<U>((value << 8U) | static_cast<unsigned char>(bytes[i]));
+    }
     return value;
+}
+
+template <class U>
+U take_big_endian(Decoder& in) {
+    return read_big_endian<U>(in.get_bytes(sizeof(U)).data());
 }
 
 template <class T>
@@ -77,9 +85,9 @@ std::string_view Decoder::get_bytes(std::size_t count) {
     return bytes;
 }
 
-std::int16_t Decoder::get_int16() { return static_cast<std::int16_t>(read_big_endian<std::uint16_t>(get_bytes(2))); }
-std::int32_t Decoder::get_int32() { return static_cast<std::int32_t>(read_big_endian<std::uint32_t>(get_bytes(4))); }
-std::int64_t Decoder::get_int64() { return static_cast<std::int64_t>(read_big_endian<std::uint64_t>(get_bytes(8))); }
+std::int16_t Decoder::get_int16() { return static_cast<std::int16_t>(take_big_endian<std::uint16_t>(*this)); }
+std::int32_t Decoder::get_int32() { return static_cast<std::int32_t>(take_big_endian<std::uint32_t>(*this)); }
+std::int64_t Decoder::get_int64() { return static_cast<std::int64_t>(take_big_endian<std::uint64_t>(*this)); }
 
 void Decoder::expect_end() const {
     if (!rest_.empty()) throw ValueError(std::to_string(rest_.size()) + " bytes too many");
@@ -145,6 +153,9 @@ bool decode_bool(const Encoded& value) {
 }
 
 std::int64_t decode_integer(const Encoded& value) {
+    if (value.type == Oid::int4 && value.format == Format::binary && value.bytes.size() == 4) [[likely]] {
+        return static_cast<std::int32_t>(read_big_endian<std::uint32_t>(value.bytes.data()));
+    }
     if (value.format == Format::text) return number_of<std::int64_t>(value.bytes);
     Decoder in(value.bytes);
     std::int64_t number = 0;

@@ -54,6 +54,8 @@ Lanes::Lanes(std::shared_ptr<PoolState> pool, const PoolValues& values, std::siz
 
 Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params params) {
     self->pool_->require_loop();
+    const TraceSource& trace = self->pool_->connector()->trace();
+    if (trace) sql = traced(std::move(sql), trace);
     if (self->shares(sql, params)) {
         if (cancellation_due()) co_await throw_if_cancelled();
         Watch watch(self->pool_->observer(), Operation::query, sql);
@@ -79,7 +81,12 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
 }
 
 Coro<Rows> Lanes::run_alone(const std::string& sql, const Params& params) {
-    const Lease lease = co_await pool_->acquire();
+    Lease lease = pool_->take_now();
+    if (lease) {
+        lease.slot().holder = current_task();
+    } else {
+        lease = co_await pool_->acquire();
+    }
     if (!usable_ || lease.link().lane() == nullptr) co_return co_await lease.link().run(sql, params);
     const Known* const known = find(sql, params);
     if (known != nullptr && (known->quick || !known->shared)) co_return co_await lease.link().run(sql, params);

@@ -4,6 +4,7 @@
 #include <libpq-fe.h>
 
 #include <array>
+#include <cerrno>
 #include <new>
 
 #include <sys/socket.h>
@@ -275,6 +276,13 @@ void Session::consume_input() {
     fields.connection_good = false;
     fields.last_notice = last_warning_;
     throw ConnectionError(std::move(fields));
+}
+
+bool Session::silent() const noexcept {
+    if (PQsslInUse(connection_.get()) != 0) return false;  // OpenSSL may hold what nobody sees
+    char byte = 0;
+    return ::recv(socket(), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 bool Session::busy() const noexcept { return PQisBusy(connection_.get()) != 0; }

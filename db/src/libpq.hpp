@@ -192,6 +192,8 @@ public:
     [[nodiscard]] bool flush();
     /// Throws a ConnectionError where the connection is gone.
     void consume_input();
+    /// Nothing has come that was not read, not even the end.
+    [[nodiscard]] bool silent() const noexcept;
     /// Whether `next_result` would block.
     [[nodiscard]] bool busy() const noexcept;
     /// nullopt: the end of a statement. In a pipeline that separates queries (LPQ-07).

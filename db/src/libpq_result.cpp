@@ -34,8 +34,9 @@ public:
     [[nodiscard]] std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept override {
         int r = static_cast<int>(row);
         int c = static_cast<int>(column);
-        if (PQgetisnull(result_, r, c) != 0) return std::nullopt;
-        return std::string_view(PQgetvalue(result_, r, c), static_cast<std::size_t>(PQgetlength(result_, r, c)));
+        const int length = PQgetlength(result_, r, c);  // 0 also of NULL
+        if (length == 0 && PQgetisnull(result_, r, c) != 0) return std::nullopt;
+        return std::string_view(PQgetvalue(result_, r, c), static_cast<std::size_t>(length));
     }
     [[nodiscard]] std::string_view command() const noexcept override { return PQcmdStatus(result_); }
 

@@ -41,6 +41,7 @@ PqLink::Use::Use(PqLink& link) : link_(&link) {
 
 PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options, std::shared_ptr<Semaphore> cancels)
     : session_(std::move(session)),
+      registration_(std::in_place, session_->socket()),
       cancels_(std::move(cancels)),
       statements_(options.statement_cache),
       cancel_timeout_(options.cancel_timeout),
@@ -81,7 +82,8 @@ Coro<Rows> PqLink::run_now(const std::string& sql, const Params& params) {
     for (bool again = false;;) {
         std::exception_ptr failure;
         try {
-            co_return co_await execute(sql, params);
+            if (!send_at_once(sql, params)) co_await prepare_and_send(sql, params);
+            co_return co_await answer(sql);
         } catch (...) {
             failure = std::current_exception();
         }
@@ -111,23 +113,28 @@ Coro<Rows> PqLink::command(std::string sql, OnCancel on_cancel) {
     std::rethrow_exception(judge(std::move(failure), sql));
 }
 
-Coro<Rows> PqLink::execute(const std::string& sql, const Params& params) {
+bool PqLink::send_at_once(const std::string& sql, const Params& params) {
     if (!statements_.wants(sql) || session_->transaction() == pq::TxStatus::failed) {
         refuse_surplus(sql, params);
         session_->send_query(sql, params, Format::text);
-        start();
-        co_return co_await answer(sql);
+    } else {
+        const Prepared* const known = statements_.find(sql, params);
+        if (known == nullptr) return false;
+        session_->send_prepared(known->name, params, known->results);
     }
-    const Prepared* known = statements_.find(Statements::key(sql, params));
-    if (known == nullptr) known = co_await prepared(sql, params);
+    start();
+    return true;
+}
+
+Coro<> PqLink::prepare_and_send(const std::string& sql, const Params& params) {
+    const Prepared* const known = co_await prepared(sql, params);
     session_->send_prepared(known->name, params, known->results);
     start();
-    co_return co_await answer(sql);
 }
 
 Coro<const Prepared*> PqLink::prepared(const std::string& sql, const Params& params) {
+    if (const Prepared* const known = statements_.find(sql, params)) co_return known;
     const std::string key = Statements::key(sql, params);
-    if (const Prepared* const known = statements_.find(key)) co_return known;
     const std::string name = statements_.next_name();
     std::exception_ptr failure;
     try {
@@ -219,7 +226,10 @@ Coro<Rows> PqLink::answer(const std::string& sql) {
     Rows rows;
     std::optional<ErrorFields> failure;
     for (;;) {
-        if (session_->busy()) co_await await_result();
+        while (session_->busy()) {
+            co_await io::wait_readable(session_->socket());
+            consume();
+        }
         auto result = session_->next_result();
         if (!result) break;
         const pq::Kind kind = result->kind();
@@ -266,7 +276,8 @@ LinkState PqLink::state() const noexcept {
 bool PqLink::alive() noexcept {
     if (state() == LinkState::broken) return false;
     try {
-        look();
+        collect_notifications();  // reads what came with the last answer
+        if (told_to_go_ || !session_->silent()) look();
         if (!session_->is_utf8()) close();
     } catch (...) {
         close();
@@ -318,6 +329,7 @@ void PqLink::note_refusal(const ErrorFields& failure) noexcept {
 void PqLink::end() noexcept {
     if (session_) only_reads_ = only_reads();
     held_.reset();
+    registration_.reset();
     session_.reset();
     in_flight_ = unread_ = copying_in_ = copying_out_ = false;
 }

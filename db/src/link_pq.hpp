@@ -13,6 +13,7 @@
 #include <coaio/db/listener.hpp>
 #include <coaio/db/options.hpp>
 
+#include <coaio/core/detail/kept_watch.hpp>
 #include <coaio/core/detail/wait_list.hpp>
 #include <coaio/core/semaphore.hpp>
 
@@ -33,7 +34,7 @@ void refuse_surplus(std::string_view sql, const Params& params);
 /// Whether it answers a command after which the session has no prepared statements.
 [[nodiscard]] bool drops_statements(const Rows& answer) noexcept;
 
-/// A link over libpq. Its socket is registered with the loop for each wait alone, by level (LPQ-01, LPQ-02).
+/// A link over libpq. Its socket is registered with the loop by level (LPQ-01).
 class PqLink final : public Link, public LaneLink {
 public:
     /// `session` is connected; `cancels` limits how many cancel requests are on their way from one pool.
@@ -147,7 +148,9 @@ private:
     [[nodiscard]] Format format_for(const std::vector<Oid>& columns) const;
     void set_format(Prepared& statement, const std::vector<Oid>& columns) const;
 
-    [[nodiscard]] Coro<Rows> execute(const std::string& sql, const Params& params);
+    /// False where it has to be prepared first.
+    [[nodiscard]] bool send_at_once(const std::string& sql, const Params& params);
+    [[nodiscard]] Coro<> prepare_and_send(const std::string& sql, const Params& params);
     /// The statement in the cache, prepared if need be.
     [[nodiscard]] Coro<const Prepared*> prepared(const std::string& sql, const Params& params);
     [[nodiscard]] Coro<> prepare(const std::string& key, const std::string& name, const std::string& sql,
@@ -175,6 +178,7 @@ private:
 
     coaio::detail::LoopBinding binding_;
     std::unique_ptr<pq::Session> session_;
+    std::optional<coaio::detail::KeptWatch> registration_;  // of its socket, and goes first (LPQ-02)
     std::shared_ptr<Semaphore> cancels_;
     Statements statements_;
     std::shared_ptr<const UserTypes> types_;  // of users, that were met; null before

@@ -6,7 +6,6 @@
 #include "path.hpp"
 #include "pool_state.hpp"
 #include "use.hpp"
-#include "watch.hpp"
 
 #include <utility>
 
@@ -63,16 +62,12 @@ Coro<Connection> Pool::acquire_from(Pool pool, std::source_location where) {
 }
 
 Coro<Rows> Pool::run_statement(std::string sql, Params params) const {
-    return run_on(*this, std::move(sql), std::move(params));
+    // The lanes, and the pool with them for as long as it runs.
+    std::shared_ptr<detail::Lanes> lanes(handle_, handle_->lanes.get());
+    return detail::Lanes::run(std::move(lanes), std::move(sql), std::move(params));
 }
 
 std::shared_ptr<detail::Path> Pool::path() const { return std::make_shared<detail::Path>(handle_->state, handle_); }
-
-Coro<Rows> Pool::run_on(Pool pool, std::string sql, Params params) {
-    const TraceSource& trace = pool.handle_->state->connector()->trace();
-    if (trace) sql = detail::traced(std::move(sql), trace);
-    co_return co_await detail::Lanes::run(pool.handle_->lanes, std::move(sql), std::move(params));
-}
 
 Coro<> Pool::close() const { return close_down(*this); }
 

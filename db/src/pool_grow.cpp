@@ -63,6 +63,7 @@ void PoolState::grow_ahead() {
 }
 
 Lease PoolState::take_now() {
+    binding_.require("pool");
     if (closed_ || !waiting_.empty() || idle_.empty()) return {};
     const TimePoint now = Clock::now();
     if (now - idle_.back()->idle_since >= values_.ping_after) return {};  // who takes it has to wait for its ping

@@ -29,7 +29,10 @@ std::string column_and_row(const Column& column, std::size_t row) {
 
 }  // namespace
 
-Rows::Rows() : data_(std::make_shared<const NoRows>()) {}
+Rows::Rows() {
+    static const NoRows none;
+    data_ = std::shared_ptr<const detail::ResultData>(std::shared_ptr<const void>(), &none);  // owned by nobody
+}
 
 Column Rows::column(std::size_t index) const {
     if (index < column_count()) return data_->column(index);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "statements.hpp"
 
+#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -15,6 +16,25 @@ std::string Statements::key(const std::string& sql, const Params& params) {
         key.append(reinterpret_cast<const char*>(&type), sizeof(type));
     }
     return key;
+}
+
+namespace {
+
+bool is_key_of(std::string_view key, const std::string& sql, const Params& params) {
+    if (key.size() != sql.size() + 1 + params.size() * sizeof(Oid)) return false;
+    if (!key.starts_with(sql) || key[sql.size()] != '\0') return false;
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        const Oid type = params.slot(i).type;
+        if (std::memcmp(key.data() + sql.size() + 1 + i * sizeof(type), &type, sizeof(type)) != 0) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+const Prepared* Statements::find(const std::string& sql, const Params& params) {
+    if (!order_.empty() && is_key_of(order_.front().key, sql, params)) return &order_.front();  // as the last one
+    return find(key(sql, params));
 }
 
 const Prepared* Statements::find(const std::string& key) {

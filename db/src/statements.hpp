@@ -39,6 +39,7 @@ public:
 
     /// Counts as a use.
     [[nodiscard]] const Prepared* find(const std::string& key);
+    [[nodiscard]] const Prepared* find(const std::string& sql, const Params& params);
     [[nodiscard]] std::string next_name() { return "coaio_" + std::to_string(++named_); }
     void keep(Prepared prepared);
     /// It is gone or stale; the server is told where it may still have it.

@@ -128,7 +128,6 @@ private:
     friend Queries<Pool>;
     [[nodiscard]] Coro<Rows> run_statement(std::string sql, Params params) const;
     [[nodiscard]] std::shared_ptr<detail::Path> path() const;
-    [[nodiscard]] static Coro<Rows> run_on(Pool pool, std::string sql, Params params);
     [[nodiscard]] static Coro<Connection> acquire_from(Pool pool, std::source_location where);
     [[nodiscard]] static Coro<> close_down(Pool pool);
     template <class F>

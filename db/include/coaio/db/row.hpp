@@ -78,29 +78,35 @@ std::string cpp_name() {
 template <class T>
 concept Scalar = HasCodec<typename Nullable<T>::Value>;
 
+/// A column that is read over and over, and how its values come.
+struct Place {
+    std::size_t column = 0;
+    Oid type = Oid::unspecified;
+    Format format = Format::binary;
+};
+
 template <class T>
-void check_column(const ResultData& data, std::size_t column) {
+[[nodiscard]] Place check_column(const ResultData& data, std::size_t column) {
     static_assert(Scalar<T>, "a column cannot be read as this type: specialize coaio::db::Codec for it");
     Column c = data.column(column);
     if (!accepts<Codec<typename Nullable<T>::Value>>(c.type, c.format, data.types())) {
         wrong_type(data, column, cpp_name<T>());
     }
+    return {column, c.type, c.format};
 }
 
-/// The column's type has been checked.
 template <class T>
-T decode_cell(const ResultData& data, std::size_t row, std::size_t column) {
-    std::optional<std::string_view> bytes = data.value(row, column);
+T decode_cell(const ResultData& data, std::size_t row, const Place& place) {
+    std::optional<std::string_view> bytes = data.value(row, place.column);
     if constexpr (Nullable<T>::value) {
         if (!bytes) return std::nullopt;
     } else if (!bytes) {
-        null_in(data, row, column, cpp_name<T>());
+        null_in(data, row, place.column, cpp_name<T>());
     }
-    Column c = data.column(column);
     try {
-        return decode<Codec<typename Nullable<T>::Value>>(Encoded{c.type, c.format, *bytes, data.types()});
+        return decode<Codec<typename Nullable<T>::Value>>(Encoded{place.type, place.format, *bytes, data.types()});
     } catch (const ValueError& error) {
-        conversion_failed(data, row, column, cpp_name<T>(), error.what());
+        conversion_failed(data, row, place.column, cpp_name<T>(), error.what());
     }
 }
 
@@ -138,8 +144,7 @@ public:
     /// Throws a ConversionError that names column, row and both types.
     template <class T>
     [[nodiscard]] T as() const {
-        detail::check_column<T>(*data_, column_);
-        return detail::decode_cell<T>(*data_, row_, column_);
+        return detail::decode_cell<T>(*data_, row_, detail::check_column<T>(*data_, column_));
     }
 
 private:

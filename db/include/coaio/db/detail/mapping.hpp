@@ -14,7 +14,7 @@ class Positional {
 public:
     explicit Positional(const ResultData& data) {
         expect_columns(data, sizeof...(Ts));
-        check(data, std::index_sequence_for<Ts...>());
+        locate(data, std::index_sequence_for<Ts...>());
     }
     template <class To>
     [[nodiscard]] To make(const ResultData& data, std::size_t row) const {
@@ -23,13 +23,15 @@ public:
 
 private:
     template <std::size_t... I>
-    void check(const ResultData& data, std::index_sequence<I...>) const {
-        (check_column<Ts>(data, I), ...);
+    void locate(const ResultData& data, std::index_sequence<I...>) {
+        ((places_[I] = check_column<Ts>(data, I)), ...);
     }
     template <class To, std::size_t... I>
     To make(const ResultData& data, std::size_t row, std::index_sequence<I...>) const {
-        return To{decode_cell<Ts>(data, row, I)...};
+        return To{decode_cell<Ts>(data, row, places_[I])...};
     }
+
+    std::array<Place, sizeof...(Ts)> places_;
 };
 
 template <class Tuple>
@@ -43,7 +45,7 @@ template <class T>
 class Mapping<T, RowKind::scalar> {
 public:
     explicit Mapping(const ResultData& data) : columns_(data) {}
-    [[nodiscard]] T row(const ResultData& data, std::size_t row) const { return decode_cell<T>(data, row, 0); }
+    [[nodiscard]] T row(const ResultData& data, std::size_t row) const { return columns_.template make<T>(data, row); }
 
 private:
     Positional<T> columns_;
@@ -82,16 +84,14 @@ private:
 
     template <std::size_t... I>
     void locate(const ResultData& data, std::index_sequence<I...>) {
-        ((columns_[I] = find_column(data, std::get<I>(Describe<T>::fields).name),
-          check_column<Member<I>>(data, columns_[I])),
-         ...);
+        ((places_[I] = check_column<Member<I>>(data, find_column(data, std::get<I>(Describe<T>::fields).name))), ...);
     }
     template <std::size_t... I>
     void fill(T& made, const ResultData& data, std::size_t row, std::index_sequence<I...>) const {
-        ((made.*(std::get<I>(Describe<T>::fields).member) = decode_cell<Member<I>>(data, row, columns_[I])), ...);
+        ((made.*(std::get<I>(Describe<T>::fields).member) = decode_cell<Member<I>>(data, row, places_[I])), ...);
     }
 
-    std::array<std::size_t, count> columns_{};
+    std::array<Place, count> places_;
 };
 
 template <class T>
