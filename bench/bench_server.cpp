@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // coaio-bench-server: the TechEmpower endpoints and a TCP echo, as plainly as a user would write them. Told what to do by
-// its environment: PORT ECHO_PORT WORKERS, PGHOST PGPORT PGUSER PGDATABASE, DB_CONNS (the pool's size), NO_DB=1.
+// its environment: PORT ECHO_PORT WORKERS, PGHOST PGPORT PGUSER PGDATABASE, DB_CONNS (the pool's size),
+// DB_PIPELINING (statements on one connection at once), NO_DB=1.
 
 #include <nlohmann/json.hpp>
 
@@ -83,14 +84,10 @@ Coro<World> random_world(db::Pool pool) {
 }
 
 Coro<std::vector<World>> random_worlds(db::Pool pool, std::size_t count) {
-    const db::Connection connection = co_await pool.acquire();
-    std::vector<World> worlds;
-    worlds.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        const auto world = co_await connection.query_one<World>(select_world, random_id());
-        if (world) worlds.push_back(*world);
-    }
-    co_return worlds;
+    std::vector<Coro<World>> queries;
+    queries.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) queries.push_back(random_world(pool));
+    co_return co_await coaio::gather(std::move(queries));
 }
 
 Coro<std::vector<World>> updated_worlds(db::Pool pool, std::size_t count) {
@@ -167,7 +164,9 @@ Coro<http::Router> build_app() {
     });
     if (env("NO_DB", "").empty()) {
         const std::string url = database_url();
-        const auto options = db::PoolOptions().max_size(env_number<std::size_t>("DB_CONNS", 16));
+        const auto options = db::PoolOptions()
+                                 .max_size(env_number<std::size_t>("DB_CONNS", 16))
+                                 .pipelining(env_number<std::size_t>("DB_PIPELINING", 64));
         add_database(app, co_await db::Pool::connect(url, options));
     }
     co_return app;

@@ -46,9 +46,9 @@ Coro<> select_points(db::Pool pool, long n) {
     }
 }
 
-Coro<db::Pool> open_pool(std::size_t connections) {
+Coro<db::Pool> open_pool(std::size_t connections, std::size_t pipelining = 1) {
     const std::string where = url();
-    const auto options = db::PoolOptions().max_size(connections);
+    const auto options = db::PoolOptions().max_size(connections).pipelining(pipelining);
     co_return co_await db::Pool::connect(where, options);
 }
 
@@ -63,7 +63,7 @@ Coro<> pg_point(long n) {
 // 64 tasks on 4 connections.
 Coro<> pg_conc(long n) {
     constexpr long tasks = 64;
-    const db::Pool pool = co_await open_pool(4);
+    const db::Pool pool = co_await open_pool(4, 64);
     begin();
     std::vector<Coro<>> all;
     all.reserve(tasks);

@@ -133,13 +133,15 @@ long send(int fd, const iovec* parts, std::size_t count, const sockaddr* to, soc
     std::size_t size = std::numeric_limits<std::size_t>::max();
     if (const int error = SyscallSeam::strike(Syscall::write, &size)) return -error;
     const Parts cut(parts, count, size);
+    const bool plain = cut.count == 1 && to == nullptr;  // which the kernel does with less
     msghdr message{};
     message.msg_name = const_cast<sockaddr*>(to);
     message.msg_namelen = to_size;
     message.msg_iov = const_cast<iovec*>(cut.begin);
     message.msg_iovlen = cut.count;
     for (;;) {
-        const ssize_t written = ::sendmsg(fd, &message, MSG_NOSIGNAL);
+        const ssize_t written = plain ? ::send(fd, cut.begin->iov_base, cut.begin->iov_len, MSG_NOSIGNAL)
+                                      : ::sendmsg(fd, &message, MSG_NOSIGNAL);
         if (written >= 0) return written;
         if (errno != EINTR) return -errno;
     }

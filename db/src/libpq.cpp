@@ -6,7 +6,10 @@
 #include <array>
 #include <cerrno>
 #include <new>
+#include <utility>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 namespace coaio::db::pq {
@@ -269,6 +272,21 @@ bool Session::flush() {
     }
     return left == 0;
 }
+
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+void Session::hold_back() noexcept {}
+void Session::let_go() noexcept {}
+#else
+void Session::hold_back() noexcept {
+    const int on = 1;
+    if (can_hold_ && !held_) held_ = can_hold_ = ::setsockopt(socket(), IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0;
+}
+
+void Session::let_go() noexcept {
+    const int off = 0;
+    if (std::exchange(held_, false)) ::setsockopt(socket(), IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+}
+#endif
 
 void Session::consume_input() {
     if (PQconsumeInput(connection_.get()) != 0) return;

@@ -190,6 +190,9 @@ public:
 
     /// true when all is sent; false: wait for readable *and* writable, `consume_input` when readable, again (LPQ-04).
     [[nodiscard]] bool flush();
+    /// What is sent from now on goes in one piece when it is let go; for a libpq that sends at each Sync, and TCP.
+    void hold_back() noexcept;
+    void let_go() noexcept;
     /// Throws a ConnectionError where the connection is gone.
     void consume_input();
     /// Nothing has come that was not read, not even the end.
@@ -221,6 +224,8 @@ private:
     NoticeHandler notice_handler_;
     std::string last_warning_;
     char tls_answer_ = '\0';
+    bool can_hold_ = true;
+    bool held_ = false;
 };
 
 }  // namespace coaio::db::pq

@@ -59,6 +59,10 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
     });
 }
 
+PqLink::~PqLink() {
+    if (turn_end_) turn_end_->cancel();
+}
+
 bool drops_statements(const Rows& answer) noexcept {
     return answer.command() == "DEALLOCATE ALL" || answer.command() == "DISCARD ALL";
 }
@@ -328,6 +332,8 @@ void PqLink::note_refusal(const ErrorFields& failure) noexcept {
 
 void PqLink::end() noexcept {
     if (session_) only_reads_ = only_reads();
+    if (turn_end_) turn_end_->cancel();
+    turn_end_.reset();
     held_.reset();
     registration_.reset();
     session_.reset();

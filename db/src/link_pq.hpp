@@ -15,6 +15,7 @@
 
 #include <coaio/core/detail/kept_watch.hpp>
 #include <coaio/core/detail/wait_list.hpp>
+#include <coaio/core/handle.hpp>
 #include <coaio/core/semaphore.hpp>
 
 #include <deque>
@@ -40,6 +41,7 @@ public:
     /// `session` is connected; `cancels` limits how many cancel requests are on their way from one pool.
     PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options,
            std::shared_ptr<Semaphore> cancels = std::make_shared<Semaphore>());
+    ~PqLink() override;
 
     Coro<Rows> run(const std::string& sql, const Params& params) override;
     Coro<Rows> command(std::string sql, OnCancel on_cancel) override;
@@ -165,6 +167,7 @@ private:
     void drop_in_lane();
     [[nodiscard]] Coro<Answer> lane_segment();
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
+    void send_together();
     void start() noexcept { in_flight_ = sent_ = true; }
     void end() noexcept;
     [[nodiscard]] bool only_reads() const;
@@ -211,7 +214,8 @@ private:
         std::string dropped;            // on the way, for nobody who waits
         bool asked = true;              // somebody waits for the answer
     };
-    std::deque<LaneSent> lane_;  // sent and not answered
+    std::deque<LaneSent> lane_;       // sent and not answered
+    std::optional<Handle> turn_end_;  // something was sent in this turn
     std::deque<Notification> heard_;
     std::shared_ptr<Observer> observer_;
     std::unique_ptr<Watch> watch_;  // of a flow

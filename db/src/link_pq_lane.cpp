@@ -2,6 +2,7 @@
 #include "link_pq.hpp"
 
 #include <coaio/core/io.hpp>
+#include <coaio/core/loop.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -60,11 +61,26 @@ void PqLink::lane_send(const std::string& sql, const Params& params) {
         // Its columns are not known yet, and text is read as well.
         session_->send_prepared(name, params, Format::text);
     }
+    if (turn_end_) session_->hold_back();
     session_->send_sync();
     ++syncs_;
     lane_.push_back(std::move(sent));
-    // What does not go now goes with the next answer that is waited for: the server reads no further before.
+    send_together();
+}
+
+// The first statement of a turn goes at once, so that the server has something to do; the others follow in one piece.
+// What does not go then goes with the next answer that is waited for: the server reads no further before.
+void PqLink::send_together() {
+    if (turn_end_) return;
     static_cast<void>(session_->flush());
+    turn_end_ = get_running_loop().call_soon([this] {
+        turn_end_.reset();
+        session_->let_go();
+        try {
+            static_cast<void>(session_->flush());
+        } catch (const ConnectionError&) {  // whoever waits for an answer finds out
+        }
+    });
 }
 
 Coro<LaneLink::Answer> PqLink::lane_answer() {

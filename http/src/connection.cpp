@@ -280,10 +280,11 @@ Coro<> Connection::send(std::string_view body, std::string_view tail) {
     sending_.swap(out_);
     out_.clear();
     std::array<net::Buffer, 3> buffers{net::buffer(std::string_view(sending_)), net::buffer(body), net::buffer(tail)};
+    const std::size_t used = !tail.empty() ? 3 : !body.empty() ? 2 : 1;
     deadlines_.set(Deadlines::Kind::write, times_.write);
     try {
         if (sending_.size() + body.size() <= slice) {
-            co_await stream_.write(std::span<const net::Buffer>(buffers));
+            co_await stream_.write(std::span<const net::Buffer>(buffers.data(), used));
         } else {
             co_await send_slices(buffers);
         }

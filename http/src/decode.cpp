@@ -304,6 +304,10 @@ bool Decoder::check_framing() {
         switch (header.name.size()) {
         case 10:
             if (!iequals(header.name, "connection")) break;
+            if (iequals(header.value, "keep-alive")) {  // what nearly all say
+                alive = true;
+                break;
+            }
             for_each_in_list(header.value, [&](std::string_view word) {
                 close = close || iequals(word, "close");
                 alive = alive || iequals(word, "keep-alive");

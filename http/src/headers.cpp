@@ -8,6 +8,7 @@
 #include <coaio/http/error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 
@@ -118,8 +119,22 @@ void HeaderViews::reset(Headers& headers) noexcept {
     if (headers.store_ != nullptr) headers.store_->clear();
 }
 
+namespace {
+
+constexpr auto token_chars = [] {
+    std::array<bool, 256> is{};
+    for (std::size_t i = 0; i < is.size(); ++i) is[i] = is_token_char(static_cast<char>(i));
+    return is;
+}();
+
+bool is_name(std::string_view name) noexcept {
+    return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return token_chars[byte(c)]; });
+}
+
+}  // namespace
+
 void check_header(std::string_view name, std::string_view value) {
-    if (!is_token(name)) {
+    if (!is_name(name)) {
         throw HeaderError("the header name \"" + shown(name) +
                           "\" is not a token: letters, digits and !#$%&'*+-.^_`|~ only");
     }

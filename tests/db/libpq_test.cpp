@@ -4,8 +4,13 @@
 #include "db/wire.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/postgres_proxy.hpp"
 
 #include <thread>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 namespace db = coaio::db;
 using tests::Wire;
@@ -184,6 +189,45 @@ TEST_CASE("FLT-01: a terminated session says so and counts as gone", "[pgtest]")
         CHECK_FALSE(error.connection_good());
     }
     CHECK_FALSE(wire.session().good());
+}
+
+TEST_CASE("a session is silent until something comes, be it its end", "[pgtest]") {
+    tests::Database database;
+    Wire wire(database.conninfo());
+    CHECK(wire.session().silent());
+    wire.session().send_query("select 1", {}, db::Format::binary);
+    wire.flush();
+    while (wire.session().silent()) {}
+    wire.finish();
+    CHECK(wire.session().silent());
+    database.sql("select pg_terminate_backend(" + std::to_string(wire.session().backend_pid()) + ")");
+    while (wire.session().silent()) {}
+    CHECK_THROWS_AS(wire.query("select 1"), db::ConnectionError);
+}
+
+namespace {
+
+bool corked(const db::pq::Session& session) {
+    int on = 0;
+    socklen_t size = sizeof on;
+    return ::getsockopt(session.socket(), IPPROTO_TCP, TCP_CORK, &on, &size) == 0 && on != 0;
+}
+
+}  // namespace
+
+TEST_CASE("LPQ-05: what is held back waits until it is let go, where the socket can do that", "[pgtest]") {
+    tests::Database database;
+    tests::PostgresProxy proxy(database.server());
+    Wire far(proxy.conninfo(database.name()));
+    far.session().hold_back();
+    CHECK(corked(far.session()) == !db::pq::features().async_cancel);  // 17 sends when it is told to
+    far.session().let_go();
+    CHECK_FALSE(corked(far.session()));
+    CHECK(far.value<int>("select 1") == 1);
+    Wire near(database.conninfo());
+    near.session().hold_back();
+    CHECK_FALSE(corked(near.session()));
+    CHECK(near.value<int>("select 1") == 1);
 }
 
 TEST_CASE("ERR-06: an immediate shutdown announces itself by a warning", "[pgtest]") {
