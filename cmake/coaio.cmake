@@ -115,11 +115,12 @@ function(coaio_app name)
     endif()
 endfunction()
 
-# coaio_tests(name SOURCES … [NEEDS module…] [LINKS target…] [INSIDE module…] [LABELS label…] [TIMEOUT seconds]): the
-# Catch2 program coaio-name-tests, one test of ctest. Each of its cases has a time limit of its own
+# coaio_tests(name SOURCES … [NEEDS module…] [LINKS target…] [INSIDE module…] [LABELS label…] [TIMEOUT seconds]
+# [APART pattern…]): the Catch2 program coaio-name-tests, one test of ctest, or two that can run side by side: name.apart
+# has the cases whose names match a pattern of APART, name the others. Each case has a time limit of its own
 # (tests/support/watch.hpp); TIMEOUT is for the whole.
 function(coaio_tests name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;NEEDS;LINKS;INSIDE;LABELS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;NEEDS;LINKS;INSIDE;LABELS;APART")
     coaio_reject_unknown(coaio_tests "${arg_UNPARSED_ARGUMENTS}")
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 180)
@@ -127,8 +128,17 @@ function(coaio_tests name)
     coaio_program(coaio-${name}-tests SOURCES ${arg_SOURCES} NEEDS ${arg_NEEDS} LINKS ${arg_LINKS} coaio_test_support
         INSIDE ${arg_INSIDE})
     set_target_properties(coaio-${name}-tests PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-    add_test(NAME ${name} COMMAND coaio-${name}-tests)
+    set(others "")
+    if(arg_APART)
+        list(TRANSFORM arg_APART PREPEND "~" OUTPUT_VARIABLE others)
+        list(JOIN arg_APART "," apart)
+        add_test(NAME ${name}.apart COMMAND coaio-${name}-tests "${apart}")
+        coaio_test_properties(${name}.apart ${arg_TIMEOUT} "cases;${name};${arg_LABELS}")
+    endif()
+    add_test(NAME ${name} COMMAND coaio-${name}-tests ${others})
     coaio_test_properties(${name} ${arg_TIMEOUT} "cases;${name};${arg_LABELS}")
+    # The longest begin first.
+    set_tests_properties(${name} PROPERTIES COST ${arg_TIMEOUT})
 endfunction()
 
 # coaio_fuzz(name SOURCES … [NEEDS module…] [LINKS target…] [INSIDE module…] [CORPUS folder]): the program

@@ -171,7 +171,9 @@ inline Coro<> settled(std::shared_ptr<World> world, std::shared_ptr<Reports> rep
 
 template <class W>
 void explore(coaio::testing::ExploreOptions options = {}) {
-    coaio::testing::explore([] { return disturbed(std::make_shared<W>()); }, options);
+    std::shared_ptr<World> world;  // outlives what a run that fails leaves behind
+    const auto begin = [&world] { return disturbed(world = std::make_shared<W>()); };
+    coaio::testing::explore(begin, options);
 }
 
 /// Cancels the victim before each of its turns.

@@ -5,9 +5,12 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
+#include <coaio/core/to_thread.hpp>
+#include <coaio/core/wait.hpp>
 
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/postgres_proxy.hpp"
 #include "support/throws.hpp"
 #include "support/timely.hpp"
 
@@ -135,6 +138,21 @@ Coro<> freeze_postmaster(std::string url, pid_t postmaster) {
     CHECK(fine == 1);
 }
 
+/// Six queries are cancelled at once, and what asks the server for it is slow on its way.
+Coro<> cancel_six(tests::PostgresProxy& proxy, std::string url) {
+    const db::Pool pool(url, db::PoolOptions().max_size(6).cancel_timeout(10s));
+    std::vector<coaio::Task<db::Rows>> tasks;
+    for (int i = 0; i < 6; ++i) tasks.push_back(coaio::create_task(pool.query("select pg_sleep(60)")));
+    // One after the other is being executed: its last message has passed.
+    co_await coaio::to_thread([&proxy] { CHECK(proxy.await_seen(tests::Way::to_server, 'E', 6)); });
+    for (auto& task : tasks) task.cancel();
+    co_await coaio::wait(tasks);
+    co_await coaio::to_thread([&proxy] { CHECK(proxy.await_seen(tests::Way::to_server, tests::message::cancel, 6)); });
+    const int fine = co_await pool.query_value<int>("select 1");
+    CHECK(fine == 1);
+    CHECK(pool.statistics().size == 6);
+}
+
 Coro<> freeze_at_commit(std::string url) {
     db::Pool pool(url, db::PoolOptions().max_size(2).commit_timeout(300ms));
     co_await pool.execute("create table t (n int)");
@@ -220,6 +238,15 @@ TEST_CASE("CAN-05: a cancel that the server does not hear ends within its time",
 TEST_CASE("LPQ-03 CAN-07: cancel requests that block hold up neither the loop nor their tasks", "[pgtest]") {
     tests::Database database;
     tests::run_timely(freeze_postmaster(database.conninfo(), database.server().pid()));
+}
+
+TEST_CASE("CAN-07: of many cancel requests at once no more than four have a connection", "[pgtest]") {
+    tests::Database database;
+    tests::PostgresProxy proxy(database.server());
+    proxy.on(tests::Spot(tests::Way::to_server, tests::message::cancel).nth(0).times(0), tests::Fault::delay(200ms));
+    tests::run_timely(cancel_six(proxy, proxy.conninfo(database.name())));
+    CHECK(proxy.most_open() <= 6 + 4);
+    CHECK(proxy.accepted() == 6 + 6);
 }
 
 TEST_CASE("CMT-01: a COMMIT that is never answered is unknown after its time", "[pgtest]") {
