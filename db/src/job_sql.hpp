@@ -118,6 +118,9 @@ inline constexpr std::string_view health =
     "from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid() and backend_type <> "
     "'autovacuum worker' order by xact_start limit 1) as oldest on true";
 
+// Of several workers one at a time does it. A role that may not is told so by a warning; then autovacuum has to do.
+inline constexpr std::string_view clean = "vacuum (skip_locked, truncate off) coaio_job";
+
 inline constexpr std::string_view dead =
     "select id, payload, failures, errors from coaio_job where queue = $1 and state = 'dead' "
     "order by run_at desc, id desc limit $2";

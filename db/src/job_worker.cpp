@@ -143,6 +143,7 @@ void JobWorkerState::begin() {
     start("job-taker", take_jobs());
     start("job-reaper", reap());
     start("job-watch", watch_health());
+    start("job-cleaner", keep_clean());
     if (!options_.listen_.empty()) start("job-listener", listen());
     takers_.swap(keepers_);
     start("job-ends", write_endings());

@@ -11,15 +11,6 @@
 #include <utility>
 
 namespace coaio::db::detail {
-namespace {
-
-using namespace std::chrono_literals;
-
-constexpr Duration health_interval = 60s;
-constexpr Duration old_snapshot = 60s;
-constexpr std::uint64_t many_dead_rows = 10000;
-
-}  // namespace
 
 // A lease is renewed after a quarter to a third of it, and what fails is tried again soon: a statement that fails ends
 // nothing before the lease is really over.
@@ -68,7 +59,7 @@ Coro<> JobWorkerState::renew() {
 
 // Handlers are stopped a little before others may begin.
 Coro<> JobWorkerState::watch_deadlines() {
-    const Duration margin = std::min<Duration>(options_.lease_ / 10, 2s);
+    const Duration margin = std::min<Duration>(options_.lease_ / 10, std::chrono::seconds(2));
     for (;;) {
         co_await sleep(options_.lease_ / 20);
         const TimePoint now = Clock::now();
@@ -109,25 +100,6 @@ Coro<> JobWorkerState::reap() {
         const auto quarter = static_cast<std::uint64_t>((options_.lease_ / 4).count());
         const auto jitter = static_cast<std::int64_t>(get_running_loop().random() % quarter);
         co_await sleep(options_.lease_ / 4 + Duration(jitter));
-    }
-}
-
-Coro<> JobWorkerState::watch_health() {
-    for (;;) {
-        co_await sleep(health_interval);
-        JobHealth health;
-        std::exception_ptr failure;
-        try {
-            health = co_await queue_.health();
-        } catch (const std::exception&) {
-            failure = std::current_exception();
-        }
-        if (failure) co_await bear(failure, "looking at the table");
-        if (health.oldest_snapshot < old_snapshot || health.dead_rows < many_dead_rows) continue;
-        tell("the table of jobs holds " + std::to_string(health.dead_rows) +
-             " dead rows that cannot go, and gets slower, since " + health.held_by + " keeps a snapshot of " +
-             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(health.oldest_snapshot).count()) +
-             " s ago");
     }
 }
 

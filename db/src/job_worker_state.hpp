@@ -106,7 +106,10 @@ private:
     Coro<> watch_deadlines();
     void lose(Held& held, const char* why);
     Coro<> reap();
+
+    // job_worker_table.cpp
     Coro<> watch_health();
+    Coro<> keep_clean();
 
     JobQueue queue_;
     JobHandler handler_;

@@ -218,6 +218,18 @@ Coro<> notice_a_held_snapshot(std::string url) {
     co_await holder.execute("rollback");
 }
 
+Coro<> clean_after_many(std::string url) {
+    const db::Pool pool(url);
+    const db::JobQueue queue(pool, "q");
+    co_await queue.prepare();
+    co_await pool.execute("insert into coaio_job (queue, payload, priority, run_at, max_attempts, key_held) "
+                          "select 'q', '1', 0, now(), 20, 1 from generate_series(1, 20000)");
+    const db::JobHandler nothing = [](db::Job&) -> Coro<> { co_return; };
+    const db::JobWorker worker(queue, nothing, tests::quick_worker().concurrency(200));
+    co_await tests::work_until(worker, pool,
+                               "(select vacuum_count > 0 from pg_stat_user_tables where relname = 'coaio_job')");
+}
+
 }  // namespace
 
 TEST_CASE("JOB-01: a job exists if the transaction that put it commits", "[pgtest]") {
@@ -251,6 +263,11 @@ TEST_CASE("JOB-09, JOB-10: the reaper frees what nobody renews, needs no trace o
 TEST_CASE("JOB-15: a snapshot that keeps the table from being cleaned is noticed, with its session", "[pgtest]") {
     tests::Database database;
     coaio::run(notice_a_held_snapshot(database.conninfo()));
+}
+
+TEST_CASE("JOB-15: a worker that has taken many jobs has the table vacuumed", "[pgtest]") {
+    tests::Database database;
+    coaio::run(clean_after_many(database.conninfo()));
 }
 
 TEST_CASE("a queue needs a name, and a job an attempt") {
