@@ -60,9 +60,8 @@ Coro<> come_again_and_again(PoolState& pool, Churn& churn, coaio::TimePoint end)
 
 Coro<> churn_for_minutes() {
     const auto server = std::make_shared<tests::FakeServer>();
-    const auto pool = std::make_shared<PoolState>(
-        std::make_unique<tests::FakeConnector>(server), db::PoolOptions().max_size(10).acquire_timeout(2h).pool_values(),
-        2s);
+    const auto pool = std::make_shared<PoolState>(std::make_unique<tests::FakeConnector>(server),
+                                                  db::PoolOptions().max_size(10).acquire_timeout(2h).pool_values(), 2s);
     Churn churn;
     const coaio::TimePoint end = coaio::Clock::now() + 3min;
     auto body = [&](coaio::TaskGroup& group) -> Coro<> {
