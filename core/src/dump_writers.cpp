@@ -35,7 +35,8 @@ const char* state_of(const TaskBase& task) {
 
 std::vector<const PromiseBase*> stack_of(const TaskBase& task) {
     std::vector<const PromiseBase*> stack;
-    for (const PromiseBase* frame = task.leaf_frame(); frame != nullptr; frame = frame->parent) stack.push_back(frame);
+    for (const PromiseBase* frame = task.leaf_frame(); frame != nullptr; frame = frame->parent.coroutine_if_any())
+        stack.push_back(frame);
     std::reverse(stack.begin(), stack.end());
     return stack;
 }

@@ -51,7 +51,11 @@ void FutureBase::finish(FutureStatus status, std::exception_ptr exception) noexc
     while (waiters_ != nullptr) {
         DoneNode& node = *waiters_;
         remove_waiter(node);
-        core_->schedule(node.target);
+        if (node.target.is_observer()) {
+            node.target.observer()->ended(*this);
+        } else {
+            core_->schedule(node.target);
+        }
     }
 }
 
@@ -103,7 +107,25 @@ void FutureBase::dispose() noexcept {
         retrieved_ = true;
         if (--refs_ != 0) return;
     }
+    if (kind_ == FutureKind::gather || kind_ == FutureKind::shield) return destroy_with_children();
     delete this;
+}
+
+// Gathers of gathers, however many, would else be destroyed one inside the other, on the native stack.
+void FutureBase::destroy_with_children() noexcept {
+    static constinit thread_local FutureBase** doomed = nullptr;
+    if (doomed != nullptr) {
+        next_doomed_ = std::exchange(*doomed, this);
+        return;
+    }
+    FutureBase* children = nullptr;
+    doomed = &children;
+    for (FutureBase* each = this; each != nullptr;) {
+        delete each;
+        each = children;
+        if (each != nullptr) children = each->next_doomed_;
+    }
+    doomed = nullptr;
 }
 
 std::string FutureBase::subject() const { return "a future"; }

@@ -3,61 +3,68 @@
 
 #include <coaio/core/error.hpp>
 
+#include <utility>
+
 namespace coaio::detail {
 
-void GatherBase::start() {
-    for (const Child& each : children_) {
-        if (&each.future->core() != &core()) throw ValueError("gather: a future belongs to another event loop");
+void GatherBase::add(Ref<FutureBase> future) {
+    if (&future->core() != &core()) throw ValueError("gather: a future belongs to another event loop");
+    Child& child = add_child(std::move(future));
+    if (child.future->done()) {
+        note(*child.future);
+        return;
     }
-    left_ = size();
-    for (Child& each : children_) {
-        if (each.future->done()) continue;
-        each.node.target = Entry(static_cast<Runnable*>(&each));
-        each.future->add_waiter(each.node);
+    child.node.target = Entry(static_cast<Observer*>(this));
+    child.future->add_waiter(child.node);
+    ++left_;
+}
+
+void GatherBase::start() noexcept {
+    started_ = true;
+    if (left_ != 0) {
+        waiting_ = true;
         add_ref();
     }
-    for (std::size_t i = 0; i < size(); ++i) {
-        FutureBase& each = child(i);
-        if (each.done()) child_done(each);
-    }
-    if (size() == 0) {
-        assemble();
-        finish(FutureStatus::finished);
-    }
+    if (left_ == 0 || failure_ != nullptr) complete();
 }
 
-void GatherBase::Child::run() noexcept {
-    GatherBase& mine = *gather;
-    mine.child_done(*future);
-    mine.release();
+void GatherBase::note(FutureBase& child) noexcept {
+    const bool failed = child.status() != FutureStatus::finished;
+    if (!failed || wants_exceptions()) return;
+    child.mark_retrieved();
+    if (failure_ == nullptr) failure_ = child.stored_exception();
 }
 
-// A gather of gathers ends with its loop, too: each holds itself until its children are done.
-void GatherBase::Child::discard() noexcept { run(); }
-
-void GatherBase::child_done(FutureBase& child) noexcept {
+// The gather itself ends when its turn comes.
+void GatherBase::ended(FutureBase& child) noexcept {
+    const bool failed_before = failure_ != nullptr;
     --left_;
-    if (done()) {
-        child.mark_retrieved();
-        return;
-    }
-    if (!wants_exceptions() && child.status() != FutureStatus::finished) {
-        child.mark_retrieved();
-        finish(FutureStatus::failed, child.stored_exception());
-        return;
-    }
-    if (left_ == 0) complete();
+    note(child);
+    if (started_ && (left_ == 0 || (failure_ != nullptr && !failed_before))) schedule();
+}
+
+void GatherBase::schedule() noexcept {
+    add_ref();
+    core().ready.push(Entry(static_cast<Runnable*>(this)));
+}
+
+void GatherBase::run() noexcept {
+    const Ref<GatherBase> keep(this);
+    release();
+    if (!done()) complete();
+    if (left_ == 0 && std::exchange(waiting_, false)) release();
 }
 
 // A cancelled gather fails with the CancelledError of its first cancelled child in the order of the arguments.
 void GatherBase::complete() noexcept {
-    if (cancel_requested_) {
-        std::exception_ptr reason;
-        for (std::size_t i = 0; i < size() && reason == nullptr; ++i) {
-            if (child(i).status() == FutureStatus::cancelled) reason = child(i).stored_exception();
+    if (cancel_requested() && failure_ == nullptr) {
+        for (std::size_t i = 0; i < size() && failure_ == nullptr; ++i) {
+            if (child(i).status() == FutureStatus::cancelled) failure_ = child(i).stored_exception();
         }
-        if (reason == nullptr) reason = std::make_exception_ptr(CancelledError());
-        finish(FutureStatus::failed, std::move(reason));
+        if (failure_ == nullptr) failure_ = std::make_exception_ptr(CancelledError());
+    }
+    if (failure_ != nullptr) {
+        finish(FutureStatus::failed, failure_);
         return;
     }
     try {
@@ -67,19 +74,6 @@ void GatherBase::complete() noexcept {
         return;
     }
     finish(FutureStatus::finished);
-}
-
-bool GatherBase::cancel(CancelMessage message) noexcept {
-    if (done()) return false;
-    const Ref<GatherBase> keep(this);
-    bool any = false;
-    for (std::size_t i = 0; i < size(); ++i) any = child(i).cancel(message) || any;
-    if (any) cancel_requested_ = true;
-    return any;
-}
-
-void GatherBase::visit_children(void (*visit)(void*, const FutureBase&), void* closure) const {
-    for (std::size_t i = 0; i < size(); ++i) visit(closure, child(i));
 }
 
 }  // namespace coaio::detail

@@ -35,7 +35,7 @@ void destroy_unstarted(PromiseBase& promise) noexcept {
 void destroy_stack(PromiseBase* innermost) noexcept {
     const FrameHold hold;
     for (PromiseBase* each = innermost; each != nullptr;) {
-        PromiseBase* const next = each->parent;
+        PromiseBase* const next = each->parent.coroutine_if_any();
         each->handle().destroy();
         ::new (static_cast<void*>(each)) PromiseBase;
         each = next;

@@ -6,6 +6,7 @@
 #include <coaio/core/detail/location.hpp>
 #include <coaio/core/error.hpp>
 
+#include "cancel_walk.hpp"
 #include "loop_impl.hpp"
 
 #include <thread>
@@ -28,10 +29,9 @@ TaskBase::TaskBase(LoopCore& core, PromiseBase& root, std::source_location spawn
     : FutureBase(core, FutureKind::task),
       leaf_frame_(&root),
       spawn_site_(spawn_site),
-      created_(core.now),
       since_(core.now),
-      id_(core.next_task_id++) {
-    root.parent = nullptr;
+      name_(core.next_task_id++) {
+    root.parent = Parent::none(core.now);
     context_ = capture_context();
 }
 
@@ -74,22 +74,15 @@ void TaskBase::enlist() noexcept {
     ++core_->task_count;
 }
 
-PromiseBase* TaskBase::give_up_frames() noexcept {
-    PromiseBase* const innermost = leaf_frame_;
-    const PromiseBase* root = innermost;
-    while (root->parent != nullptr) root = root->parent;
-    definition_ = root->place.definition();
-    has_frames_ = false;
-    leaf_ = nullptr;
-    return innermost;
-}
-
 void TaskBase::end_unstarted() noexcept {
-    give_up_frames()->handle().destroy();
+    PromiseBase& root = *leaf_frame_;
+    give_up_frames(root);
+    root.handle().destroy();
     end(FutureStatus::cancelled, cancelled_error(bottom_));
 }
 
 void TaskBase::settle() noexcept {
+    PromiseBase& root = *leaf_frame_;
     std::exception_ptr exception;
     auto status = FutureStatus::finished;
     if (thread_state.in_flight) {
@@ -100,13 +93,14 @@ void TaskBase::settle() noexcept {
         exception = cancelled_error(bottom_);
     } else {
         try {
-            collect(*leaf_frame_);
+            collect(root);
         } catch (...) {
             status = FutureStatus::failed;
             exception = std::current_exception();
         }
     }
-    give_up_frames()->handle().destroy();
+    give_up_frames(root);
+    root.handle().destroy();
     end(status, std::move(exception));
 }
 
@@ -124,7 +118,9 @@ void TaskBase::end(FutureStatus status, std::exception_ptr exception) noexcept {
 
 void TaskBase::abandon() noexcept {
     core_->report("Task was destroyed but it is pending: " + subject(), nullptr, this);
-    destroy_stack(give_up_frames());
+    PromiseBase* const innermost = leaf_frame_;
+    give_up_frames(*root());
+    destroy_stack(innermost);
     end(FutureStatus::cancelled, std::make_exception_ptr(CancelledError("the loop was closed")));
 }
 
@@ -150,44 +146,8 @@ void TaskBase::strike() noexcept {
     if (leaf_ != nullptr && leaf_->cancel(level_->message.get())) level_->pending = false;
 }
 
-TaskBase* TaskBase::awaited_task() const noexcept {
-    FutureBase* const awaited = leaf_ != nullptr ? leaf_->passes_cancel_to() : nullptr;
-    const bool is_task = awaited != nullptr && awaited->kind() == FutureKind::task && !awaited->done();
-    return is_task ? static_cast<TaskBase*>(awaited) : nullptr;
-}
-
-// A task that awaits another one passes the request on, and that one in turn: they are gone through here, not on the
-// native stack.
 bool TaskBase::cancel(CancelLevel& level, CancelMessage message) noexcept {
-    if (done()) {
-        retrieved_ = true;
-        return false;
-    }
-    if (passing_) return false;  // in a ring of gathers: there is nothing that could end it
-    TaskBase* each = this;
-    for (CancelLevel* at = &level;; at = &each->bottom_) {
-        ++at->requests;
-        if (at != each->level_ || each->leaf_ == nullptr) {
-            each->hold_back(*at, message);
-            break;
-        }
-        each->passing_ = true;
-        TaskBase* const next = each->awaited_task();
-        if (next == nullptr) {
-            if (!each->leaf_->cancel(message)) each->hold_back(*at, message);
-            break;
-        }
-        if (next->passing_) {
-            static_cast<FutureWait*>(each->leaf_)->break_ring(message);
-            break;
-        }
-        each = next;
-    }
-    for (each = this; each != nullptr && each->passing_;) {
-        each->passing_ = false;
-        each = each->awaited_task();
-    }
-    return true;
+    return CancelWalk(message).cancel(*this, level);
 }
 
 // The request stays pending: it is thrown when the task next suspends or resumes.
@@ -201,10 +161,6 @@ std::uint32_t TaskBase::uncancel(CancelLevel& level) noexcept {
     if (level.requests > 0 && --level.requests == 0) level.pending = false;
     return level.requests;
 }
-
-std::string TaskBase::name() const { return name_ ? *name_ : "Task-" + std::to_string(id_); }
-
-void TaskBase::set_name(std::string name) { name_ = std::make_unique<std::string>(std::move(name)); }
 
 std::string TaskBase::subject() const {
     return name() + " running " + function_name(definition()) + ", created at " + spawn_site_.file_name() + ":" +

@@ -271,6 +271,13 @@ Coro<> gather_many(std::index_sequence<I...>) {
     co_await coaio::gather((static_cast<void>(I), turn())...);
 }
 
+Coro<> gather_range(std::size_t count) {
+    std::vector<Coro<>> turns;
+    turns.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) turns.push_back(turn());
+    co_await coaio::gather(std::move(turns));
+}
+
 }  // namespace
 
 TEST_CASE("once warm, nothing allocates per wait for a queue, lock, semaphore, event, condition or barrier") {
@@ -307,10 +314,15 @@ TEST_CASE("once warm, nothing allocates per read or write, at once or after a wa
     if (pooled()) CHECK(count == 0);
 }
 
-TEST_CASE("a gather allocates once, however many its children") {
-    const std::array counts{count_allocations([] { return gather_many(std::make_index_sequence<2>()); }, 10),
-                            count_allocations([] { return gather_many(std::make_index_sequence<40>()); }, 10)};
-    if (pooled()) CHECK(counts == std::array<std::size_t, 2>{10, 10});
+TEST_CASE("a gather of arguments allocates nothing, one of a range the same however many its children") {
+    const std::array arguments{count_allocations([] { return gather_many(std::make_index_sequence<2>()); }, 10),
+                               count_allocations([] { return gather_many(std::make_index_sequence<40>()); }, 10)};
+    const std::array ranges{count_allocations([] { return gather_range(2); }, 10),
+                            count_allocations([] { return gather_range(40); }, 10)};
+    if (pooled()) {
+        CHECK(arguments == std::array<std::size_t, 2>{});
+        CHECK(ranges == std::array<std::size_t, 2>{30, 30});  // the range, the children and the values
+    }
 }
 
 #if !COAIO_TEST_SANITIZED

@@ -5,6 +5,7 @@
 #include <coaio/core/generator.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/run.hpp>
+#include <coaio/core/shield.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/wait.hpp>
@@ -16,7 +17,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -81,7 +84,37 @@ coaio::Coro<> await_later(const std::optional<coaio::Task<>>& task) { co_await *
 
 coaio::Coro<> await_gather(const std::optional<coaio::Task<>>& task) { co_await coaio::gather(*task); }
 
+coaio::Coro<> await_gather_of(coaio::Task<> task) { co_await coaio::gather(task); }
+
 coaio::Coro<> sleep_long() { co_await coaio::sleep(1h); }
+
+// Each task awaits a gather of the one before; the first sleeps.
+std::vector<coaio::Task<>> tower_of_gathers() {
+    std::vector<coaio::Task<>> tower;
+    tower.push_back(coaio::create_task(sleep_long()));
+    for (int i = 1; i < very_many; ++i) tower.push_back(coaio::create_task(await_gather_of(tower.back())));
+    return tower;
+}
+
+// Three that await each other in a ring.
+struct Ring {
+    std::optional<coaio::Task<>> first;
+    std::optional<coaio::Task<>> second;
+    std::optional<coaio::Task<>> third;
+
+    coaio::Task<>& at(int i) { return i == 0 ? *first : i == 1 ? *second : *third; }
+    coaio::Coro<> ended() {
+        const std::vector all{*first, *second, *third};
+        co_await coaio::wait(all);
+        for (const auto& each : all) CHECK(each.cancelled());
+    }
+};
+
+coaio::Coro<> await_all_outcomes(const std::optional<coaio::Task<>>& one, coaio::Task<> other) {
+    co_await coaio::gather(coaio::return_exceptions, *one, other);
+}
+
+coaio::Coro<> await_future(coaio::Future<std::tuple<std::monostate>> future) { co_await future; }
 
 }  // namespace
 
@@ -141,22 +174,89 @@ TEST_CASE("a cancellation goes through a chain of very many tasks that await eac
     }());
 }
 
+TEST_CASE("a cancellation goes through a tower of very many gathers") {
+    coaio::run([]() -> coaio::Coro<> {
+        auto tower = tower_of_gathers();
+        co_await coaio::sleep(0s);
+        CHECK(tower.back().cancel("enough"));
+        for (std::size_t i = 0; i < tower.size(); i += tower.size() / 8) CHECK(tower[i].cancelling() == 1);
+        std::string said;
+        try {
+            co_await tower.back();
+        } catch (const coaio::CancelledError& cancelled) {
+            said = cancelled.what();
+        }
+        CHECK(said.find("enough") != std::string::npos);
+        CHECK(tower.front().cancelled());
+    }());
+}
+
+TEST_CASE("a loop that closes destroys a tower of very many gathers") {
+    run_and_close([]() -> coaio::Coro<> {
+        const auto tower = tower_of_gathers();
+        const coaio::Future<> never;
+        co_await never;
+    }());
+}
+
+TEST_CASE("a tower of very many shields is destroyed") {
+    coaio::run([]() -> coaio::Coro<> {
+        const coaio::Future<> future;
+        coaio::Future<> tower = future;
+        for (int i = 0; i < very_many; ++i) tower = coaio::shield(std::move(tower));
+        CHECK_FALSE(tower.done());
+        CHECK(tower.cancel());
+        co_return;
+    }());
+}
+
 TEST_CASE("tasks that await each other in a ring end when one of them is cancelled") {
     coaio::run([]() -> coaio::Coro<> {
         for (const bool through_gather : {false, true}) {
-            std::optional<coaio::Task<>> first;
-            std::optional<coaio::Task<>> second;
-            std::optional<coaio::Task<>> third;
-            first = coaio::create_task(await_later(second));
-            second = coaio::create_task(through_gather ? await_gather(third) : await_later(third));
-            third = coaio::create_task(await_later(first));
-            co_await coaio::sleep(0s);
-            CHECK(second->cancel());
-            const std::vector ring{*first, *second, *third};
-            co_await coaio::wait(ring);
-            CHECK(first->cancelled());
-            CHECK(second->cancelled());
-            CHECK(third->cancelled());
+            for (int cancelled = 0; cancelled < 3; ++cancelled) {
+                Ring ring;
+                ring.first = coaio::create_task(await_later(ring.second));
+                ring.second = coaio::create_task(through_gather ? await_gather(ring.third) : await_later(ring.third));
+                ring.third = coaio::create_task(await_later(ring.first));
+                co_await coaio::sleep(0s);
+                CHECK(ring.at(cancelled).cancel());
+                co_await ring.ended();
+            }
         }
+    }());
+}
+
+TEST_CASE("a ring of gathers that wait for others too ends, and the others with it") {
+    coaio::run([]() -> coaio::Coro<> {
+        for (int cancelled = 0; cancelled < 3; ++cancelled) {
+            Ring ring;
+            const std::vector others{coaio::create_task(sleep_long()), coaio::create_task(sleep_long())};
+            ring.first = coaio::create_task(await_all_outcomes(ring.second, others[0]));
+            ring.second = coaio::create_task(await_gather(ring.third));
+            ring.third = coaio::create_task(await_all_outcomes(ring.first, others[1]));
+            co_await coaio::sleep(0s);
+            CHECK(ring.at(cancelled).cancel());
+            co_await ring.ended();
+            co_await coaio::wait(others);
+            CHECK(others[0].cancelled());
+            CHECK(others[1].cancelled());
+        }
+    }());
+}
+
+TEST_CASE("a ring ends when the gather in it is cancelled, and a task that gathers itself when it is") {
+    coaio::run([]() -> coaio::Coro<> {
+        std::optional<coaio::Task<>> outer;
+        const auto inner = coaio::create_task(await_later(outer));
+        const auto both = coaio::gather(inner);
+        outer = coaio::create_task(await_future(both));
+        std::optional<coaio::Task<>> alone;
+        alone = coaio::create_task(await_gather(alone));
+        co_await coaio::sleep(0s);
+        CHECK(both.cancel());
+        CHECK(alone->cancel());
+        const std::vector all{inner, *outer, *alone};
+        co_await coaio::wait(all);
+        for (const auto& each : all) CHECK(each.cancelled());
     }());
 }

@@ -175,6 +175,39 @@ TEST_CASE("EAG-11: a group whose eager task fails at once is aborting on return,
     REQUIRE(log == Log{"1", "refused", "struck"});
 }
 
+TEST_CASE("EAG-11: a group whose eager task fails leaves no cancellation behind when its body never suspends") {
+    auto main = []() -> Coro<std::string> {
+        std::string text = co_await outcome(coaio::task_group([](TaskGroup& group) -> Coro<> {
+            group.create_task(
+                []() -> Coro<> {
+                    throw std::runtime_error("eager");
+                    co_return;
+                }(),
+                {.eager_start = true});
+            co_return;
+        }));
+        co_await coaio::sleep(0s);
+        co_return text + " " + std::to_string(requests());
+    };
+    REQUIRE(coaio::testing::run(main()) == "group(eager) 0");
+}
+
+TEST_CASE("EAG-11: an eager task that ends its group before it belongs to it is ended with it") {
+    auto main = [](Log& log) -> Coro<std::string> {
+        auto child = [](TaskGroup& group, Log& names) -> Coro<> {
+            group.cancel();
+            co_await hang(names, "child");
+        };
+        co_return co_await outcome(coaio::task_group([&](TaskGroup& group) -> Coro<> {
+            group.create_task(child(group, log), {.eager_start = true});
+            co_return;
+        }));
+    };
+    Log log;
+    REQUIRE(coaio::testing::run(main(log)) == "done");
+    REQUIRE(log == Log{"child"});
+}
+
 TEST_CASE("TGP-38: a task that creates a failing sibling in its eager first step is cancelled too") {
     auto block = [](Log& log) -> Coro<> {
         co_await coaio::task_group([&](TaskGroup& group) -> Coro<> {

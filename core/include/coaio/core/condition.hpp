@@ -33,8 +33,17 @@ class ConditionAwaiter;
 /// requests the latest is thrown. A notification is never lost.
 /// Lifetime: outlives its waiters; a lock that is given to it outlives it.
 ///
-///     auto guard = co_await condition.scoped();
-///     co_await condition.wait_for([&] { return !work.empty(); });
+/// A pool of connections: who borrows one waits for one to be idle, and takes it with the lock held. Who gives one back
+/// waits for the lock, and so can be cancelled on the way: this belongs into the second part of `finally`, which cannot.
+///
+///     auto guard = co_await condition.scoped();  // borrow
+///     co_await condition.wait_for([&] { return !idle.empty(); });
+///     auto connection = std::move(idle.back());
+///     idle.pop_back();
+///
+///     auto guard = co_await condition.scoped();  // give back
+///     idle.push_back(std::move(connection));
+///     condition.notify();
 class Condition {
 public:
     /// With a lock of its own.
@@ -47,6 +56,7 @@ public:
 
     [[nodiscard]] bool locked() const noexcept { return lock_->locked(); }
     [[nodiscard]] detail::WaitOn<detail::LockAwaiter, Lock> acquire() noexcept { return lock_->acquire(); }
+    /// Waits for the lock and gives a guard, which releases it at the end of its scope.
     [[nodiscard]] detail::WaitOn<detail::ScopedLockAwaiter, Lock> scoped() noexcept { return lock_->scoped(); }
     void release() { lock_->release(); }
 

@@ -27,7 +27,8 @@ inline constexpr ReturnExceptions return_exceptions{};
 /// dropped unreported. A child that is cancelled by somebody counts as failed with `CancelledError`.
 /// Cancellation: cancelling the gather, or the task that awaits it, cancels every child that is not done. The gather
 /// fails with `CancelledError` as soon as the first of them has ended by it; the others may still be cleaning up. A
-/// child that is a `shield` ends at once while what it shields goes on, and reports its own failure if nobody looks.
+/// child that is a `shield` ends at once, and the gather with it. What it shields goes on and is no child of the gather:
+/// if that fails later, its failure is not dropped but reported as its own, unless somebody looked.
 ///
 ///     auto [user, orders] = co_await coaio::gather(load_user(id), load_orders(id));
 template <Awaitable... A>

@@ -12,12 +12,13 @@ namespace coaio {
 
 /// Protects what is awaited from the cancellation of who awaits it. A bare coroutine starts at the call, as a task.
 ///
-/// Cancellation: the awaiter gets `CancelledError` at once, the inner task goes on; keep its handle to have its result.
-/// If the inner task itself is cancelled, so is the shield.
-/// Errors: those of the inner task. If it fails after its awaiter is gone, that is reported once to the loop's exception
-/// handler when its last handle goes, unless somebody looked.
+/// Cancellation: the awaiter, a task or a gather, gets `CancelledError` at once, the inner task goes on; keep its handle
+/// to have its result. If the inner task itself is cancelled, so is the shield.
+/// Errors: those of the inner task. Once the shield was cancelled it takes nothing over any more: if the inner task then
+/// fails, that is reported once to the loop's exception handler when its last handle goes, unless somebody looked.
 ///
-///     co_await coaio::shield(save(report));
+///     auto saving = coaio::create_task(save(report));
+///     co_await coaio::shield(saving);  // cancelled here: `saving` can still be awaited
 template <Awaitable A>
 [[nodiscard]] auto shield(A&& awaitable, std::source_location where = std::source_location::current()) {
     using T = detail::Awaited<A>;

@@ -24,7 +24,7 @@ namespace coaio {
 class TaskGroup {
 public:
     /// Starts a task of the group. Throws `RuntimeError` when the group is shutting down or over; the coroutine then goes
-    /// away unstarted.
+    /// away unstarted. One that starts eagerly and fails at once shuts the group down before this returns.
     template <class T>
     Task<T> create_task(Coro<T> coro, TaskOptions options = {},
                         std::source_location where = std::source_location::current()) {

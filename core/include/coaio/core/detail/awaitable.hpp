@@ -99,7 +99,7 @@ public:
     template <class P>
     void await_suspend(std::coroutine_handle<P> self, Here location = std::source_location::current()) const noexcept {
         self.promise().place.hang_at(location);
-        child_->parent = &self.promise();
+        child_->parent = Parent(&self.promise());
         thread_state.next = child_->handle();
     }
     T await_resume() const { return child_->take(); }

@@ -31,6 +31,18 @@ struct DoneNode {
     [[nodiscard]] bool linked() const noexcept { return next != nullptr; }
 };
 
+/// Is told of the end of a future in that moment, before anybody else runs. It may make others ready, but run nothing.
+class Observer {
+public:
+    virtual void ended(FutureBase& future) noexcept = 0;
+
+protected:
+    Observer() = default;
+    Observer(const Observer&) = delete;
+    Observer& operator=(const Observer&) = delete;
+    ~Observer() = default;
+};
+
 /// The shared state behind `Future` and `Task`: counted, of one thread, without its value.
 class FutureBase : public Pooled {
 public:
@@ -95,7 +107,10 @@ protected:
     void dispose() noexcept;
 
     LoopCore* core_;
-    DoneNode* waiters_ = nullptr;
+    union {
+        DoneNode* waiters_ = nullptr;
+        FutureBase* next_doomed_;  // once nobody refers to it
+    };
     // While a task runs, an exception on its way from a coroutine to the one that awaits it; afterwards the outcome.
     std::exception_ptr exception_;
     std::uint32_t refs_ = 0;
@@ -103,6 +118,9 @@ protected:
     FutureKind kind_;
     bool retrieved_ = false;
     bool taken_ = false;
+
+private:
+    void destroy_with_children() noexcept;
 };
 
 /// The state of a future that a program made itself: it knows where. Its loop knows it, as nothing else might ever end

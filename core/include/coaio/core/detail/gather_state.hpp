@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/detail/future_of_many.hpp>
 #include <coaio/core/ensure_future.hpp>
 #include <coaio/core/outcome.hpp>
 
+#include <array>
 #include <cstddef>
+#include <exception>
+#include <memory>
 #include <ranges>
 #include <source_location>
 #include <tuple>
@@ -14,42 +18,34 @@
 
 namespace coaio::detail {
 
-/// The future behind a gather: its children, and when it is done. What it becomes of their values is the derived type's.
-class GatherBase : public FutureBase {
+/// The future behind a gather: knows when it is done. What it makes of the children's values is the derived type's.
+class GatherBase : public FutureOfMany, private Observer, private Runnable {
 public:
-    explicit GatherBase(LoopCore& core) noexcept : FutureBase(core, FutureKind::gather) {}
+    using FutureOfMany::FutureOfMany;
 
-    void reserve(std::size_t count) { children_.reserve(count); }
-    void add(Ref<FutureBase> child) { children_.emplace_back(*this, std::move(child)); }
-    /// Waits for what was added. Every child that is not done yet holds a reference to the gather.
-    void start();
-
-    bool cancel(CancelMessage message) noexcept override;
-    void visit_children(void (*visit)(void*, const FutureBase&), void* closure) const override;
+    /// One more child. Throws `ValueError` when it is another loop's.
+    void add(Ref<FutureBase> future);
+    /// No more of them. While it waits for one it keeps itself alive.
+    void start() noexcept;
 
 protected:
-    [[nodiscard]] FutureBase& child(std::size_t i) const noexcept { return *children_[i].future; }
-    [[nodiscard]] std::size_t size() const noexcept { return children_.size(); }
     /// Makes the value of the children's: all are done.
     virtual void assemble() = 0;
     [[nodiscard]] virtual bool wants_exceptions() const noexcept = 0;
 
 private:
-    struct Child final : Runnable {
-        Child(GatherBase& of, Ref<FutureBase> each) noexcept : gather(&of), future(std::move(each)) {}
-        void run() noexcept override;
-        void discard() noexcept override;
-
-        GatherBase* gather;
-        Ref<FutureBase> future;
-        DoneNode node;
-    };
-    void child_done(FutureBase& child) noexcept;
+    void ended(FutureBase& child) noexcept final;
+    void note(FutureBase& child) noexcept;
+    void run() noexcept final;
+    // A gather of gathers ends with its loop, too.
+    void discard() noexcept final { run(); }
+    void schedule() noexcept;
     void complete() noexcept;
 
-    std::vector<Child> children_;  // stays where it is once it is waited for
     std::size_t left_ = 0;
-    bool cancel_requested_ = false;
+    std::exception_ptr failure_;  // the first, unless they are wanted
+    bool started_ = false;
+    bool waiting_ = false;  // for children, and so kept alive by itself
 };
 
 /// The value of a done child: moved out of what was given up, which then has it no more; copied out of a named handle.
@@ -97,33 +93,43 @@ template <bool Exceptions, class... A>
 class GatherTuple final : public WithValue<std::tuple<GatherElement<Exceptions, Awaited<A>>...>, GatherBase> {
 public:
     using Value = std::tuple<GatherElement<Exceptions, Awaited<A>>...>;
-    using WithValue<Value, GatherBase>::WithValue;
+    explicit GatherTuple(LoopCore& core) noexcept : WithValue<Value, GatherBase>(core) { this->set_room(room_.data()); }
 
 private:
     void assemble() override { assemble(std::index_sequence_for<A...>()); }
     template <std::size_t... I>
     void assemble(std::index_sequence<I...>) {
-        this->slot().emplace(gather_element<Exceptions, Awaited<A>, !std::is_lvalue_reference_v<A>>(this->child(I))...);
+        this->slot().emplace(
+            gather_element<Exceptions, Awaited<A>, !std::is_lvalue_reference_v<A>>(*this->take_child(I))...);
     }
     [[nodiscard]] bool wants_exceptions() const noexcept override { return Exceptions; }
+
+    std::array<typename GatherBase::Child, sizeof...(A)> room_;
 };
 
 template <bool Exceptions, class T, bool Move>
 class GatherVector final : public WithValue<std::vector<GatherElement<Exceptions, T>>, GatherBase> {
 public:
     using Value = std::vector<GatherElement<Exceptions, T>>;
-    using WithValue<Value, GatherBase>::WithValue;
+    GatherVector(LoopCore& core, std::size_t size)
+        : WithValue<Value, GatherBase>(core), room_(std::make_unique<Child[]>(size)) {
+        this->set_room(room_.get());
+    }
 
 private:
+    using Child = typename GatherBase::Child;
+
     void assemble() override {
         Value values;
         values.reserve(this->size());
         for (std::size_t i = 0; i < this->size(); ++i) {
-            values.push_back(gather_element<Exceptions, T, Move>(this->child(i)));
+            values.push_back(gather_element<Exceptions, T, Move>(*this->take_child(i)));
         }
         this->slot().emplace(std::move(values));
     }
     [[nodiscard]] bool wants_exceptions() const noexcept override { return Exceptions; }
+
+    std::unique_ptr<Child[]> room_;
 };
 
 /// A coroutine that becomes a task among others: its spawn site is its own definition, as the call's line cannot be had.
@@ -141,7 +147,6 @@ template <class State, class... A>
 [[nodiscard]] Future<typename State::Value> make_gather(A&&... awaitables) {
     auto* const gather = new State(require_core());
     const Ref<FutureBase> state(gather);
-    gather->reserve(sizeof...(A));
     // Through the comma, which runs left to right; the order of a call's arguments is the compiler's.
     (gather->add(start_child(std::forward<A>(awaitables)).state()), ...);
     gather->start();
@@ -155,18 +160,27 @@ template <bool Exceptions, class R>
     // A named vector of tasks keeps its tasks' values; one that is given up, or a range of temporaries, does not.
     constexpr bool move = !(std::is_lvalue_reference_v<R> && std::is_lvalue_reference_v<Element>);
     using State = GatherVector<Exceptions, Awaited<A>, move>;
-    auto* const gather = new State(require_core());
-    const Ref<FutureBase> state(gather);
-    if constexpr (std::ranges::sized_range<R>) gather->reserve(std::ranges::size(awaitables));
-    for (auto&& each : awaitables) {
+    const auto start = [where](auto& each) -> Ref<FutureBase> {
         if constexpr (move || IsCoro<A>::value) {
-            gather->add(ensure_future(std::move(each), where).state());
+            return ensure_future(std::move(each), where).state();
         } else {
-            gather->add(ensure_future(each, where).state());
+            return ensure_future(each, where).state();
         }
+    };
+    const auto gather_all = [](std::size_t count, auto& all, const auto& future_of) {
+        auto* const gather = new State(require_core(), count);
+        const Ref<FutureBase> state(gather);
+        for (auto&& each : all) gather->add(future_of(each));
+        gather->start();
+        return Future<typename State::Value>(state);
+    };
+    if constexpr (std::ranges::sized_range<R>) {
+        return gather_all(static_cast<std::size_t>(std::ranges::size(awaitables)), awaitables, start);
+    } else {
+        std::vector<Ref<FutureBase>> futures;
+        for (auto&& each : awaitables) futures.push_back(start(each));
+        return gather_all(futures.size(), futures, [](Ref<FutureBase>& each) { return std::move(each); });
     }
-    gather->start();
-    return Future<typename State::Value>(state);
 }
 
 }  // namespace coaio::detail

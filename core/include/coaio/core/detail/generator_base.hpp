@@ -63,7 +63,7 @@ struct GeneratorBase : PromiseBase, AwaitTransform {
         [[nodiscard]] bool await_ready() const noexcept { return false; }
         void await_suspend(std::coroutine_handle<>, Here location = std::source_location::current()) const noexcept {
             generator->place.hang_at(location);
-            thread_state.next = generator->parent->handle();
+            thread_state.next = generator->parent.coroutine().handle();
         }
         void await_resume() const {
             if (generator->stopping) [[unlikely]]
@@ -98,7 +98,7 @@ protected:
     template <class P>
     void begin(std::coroutine_handle<P> self, Here location) {
         self.promise().place.hang_at(location);
-        generator_->parent = &self.promise();
+        generator_->parent = Parent(&self.promise());
         enter();
         stepping_ = true;
         thread_state.next = generator_->handle();

@@ -9,6 +9,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -21,10 +22,31 @@ class Coro;
 
 namespace coaio::detail {
 
+struct PromiseBase;
+
+/// Who awaits a coroutine, in one word. Nobody awaits a task's root: it knows when the task was made instead.
+class Parent {
+public:
+    explicit Parent(PromiseBase* coroutine) noexcept : bits_(reinterpret_cast<std::uintptr_t>(coroutine)) {}
+    /// Of a root, by the clock of its loop.
+    [[nodiscard]] static Parent none(std::int64_t made) noexcept {
+        return Parent(static_cast<std::uint64_t>(made) << 1 | 1);
+    }
+
+    [[nodiscard]] bool nobody() const noexcept { return (bits_ & 1) != 0; }
+    [[nodiscard]] PromiseBase& coroutine() const noexcept { return *reinterpret_cast<PromiseBase*>(bits_); }
+    [[nodiscard]] PromiseBase* coroutine_if_any() const noexcept { return nobody() ? nullptr : &coroutine(); }
+    [[nodiscard]] std::int64_t made() const noexcept { return static_cast<std::int64_t>(bits_) >> 1; }
+
+private:
+    explicit Parent(std::uint64_t bits) noexcept : bits_(bits) {}
+    std::uint64_t bits_;
+};
+
 /// What every coroutine of coaio carries, at the front of its promise: who awaits it, and where it hangs.
 struct PromiseBase {
-    /// The coroutine that awaits this one; null for a task's root; itself before it was ever started.
-    PromiseBase* parent = this;
+    /// Itself before it was ever started.
+    Parent parent{this};
     Place place;
 
     PromiseBase() noexcept = default;
@@ -34,7 +56,7 @@ struct PromiseBase {
     static void* operator new(std::size_t size) { return allocate_frame(size); }
     static void operator delete(void* block, std::size_t size) noexcept { deallocate_frame(block, size); }
 
-    [[nodiscard]] bool started() const noexcept { return parent != this; }
+    [[nodiscard]] bool started() const noexcept { return &parent.coroutine() != this; }
     // A handle of the base stands for a handle of the derived promise: the promise lies at the same offset as long as
     // no promise is aligned more strictly than this one, which `Promise` asserts.
     [[nodiscard]] std::coroutine_handle<PromiseBase> handle() noexcept {
@@ -47,8 +69,8 @@ struct PromiseBase {
         [[nodiscard]] bool await_ready() const noexcept { return false; }
         template <class P>
         void await_suspend(std::coroutine_handle<P> self) const noexcept {
-            PromiseBase* const awaiting = self.promise().parent;
-            if (awaiting != nullptr) thread_state.next = awaiting->handle();
+            const Parent awaiting = self.promise().parent;
+            if (!awaiting.nobody()) thread_state.next = awaiting.coroutine().handle();
         }
         void await_resume() const noexcept {}
     };

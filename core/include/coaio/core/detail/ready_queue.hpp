@@ -9,6 +9,7 @@
 namespace coaio::detail {
 
 class TaskBase;
+class Observer;
 
 /// Something that the loop can run once: the callback behind a handle, a time-out, a done callback.
 class Runnable {
@@ -26,18 +27,24 @@ protected:
     ~Runnable() = default;
 };
 
-/// A task to step or a runnable to run, in one word: the low bit set marks a runnable.
+/// A task to step or a runnable to run, in one word. In a future's list of those who wait also an observer, which is told
+/// at once and never ready.
 class Entry {
 public:
     constexpr Entry() noexcept = default;
     explicit Entry(TaskBase* task) noexcept : bits_(reinterpret_cast<std::uintptr_t>(task)) {}
     explicit Entry(Runnable* runnable) noexcept : bits_(reinterpret_cast<std::uintptr_t>(runnable) | 1) {}
+    explicit Entry(Observer* observer) noexcept : bits_(reinterpret_cast<std::uintptr_t>(observer) | 2) {}
 
     [[nodiscard]] explicit operator bool() const noexcept { return bits_ != 0; }
-    [[nodiscard]] bool is_task() const noexcept { return (bits_ & 1) == 0; }
+    [[nodiscard]] bool is_task() const noexcept { return (bits_ & 3) == 0; }
+    [[nodiscard]] bool is_observer() const noexcept { return (bits_ & 2) != 0; }
     [[nodiscard]] TaskBase* task() const noexcept { return reinterpret_cast<TaskBase*>(bits_); }
     [[nodiscard]] Runnable* runnable() const noexcept {
         return reinterpret_cast<Runnable*>(bits_ & ~std::uintptr_t{1});
+    }
+    [[nodiscard]] Observer* observer() const noexcept {
+        return reinterpret_cast<Observer*>(bits_ & ~std::uintptr_t{2});
     }
 
 private:

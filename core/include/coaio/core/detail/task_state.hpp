@@ -5,6 +5,7 @@
 #include <coaio/core/detail/loop_core.hpp>
 #include <coaio/core/detail/promise.hpp>
 #include <coaio/core/detail/suspension.hpp>
+#include <coaio/core/detail/task_name.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -79,10 +80,7 @@ public:
     /// It did not suspend after all.
     void unhang() noexcept { leaf_ = nullptr; }
     /// Gives the others a turn: suspended and ready at once, with nothing to wait for.
-    void yield() noexcept {
-        since_ = core_->now;
-        core_->ready.push(Entry(this));
-    }
+    void yield() noexcept { core_->ready.push(Entry(this)); }
     void wake() noexcept {
         leaf_ = nullptr;
         core_->ready.push(Entry(this));
@@ -124,26 +122,31 @@ public:
     /// The loop closes: drops the coroutine where it hangs, and reports it.
     void abandon() noexcept;
 
-    [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
-    [[nodiscard]] std::string name() const;
-    void set_name(std::string name);
+    [[nodiscard]] std::uint64_t id() const noexcept { return name_.id(); }
+    [[nodiscard]] std::string name() const { return name_.get(); }
+    void set_name(std::string name) { name_.set(std::move(name)); }
     [[nodiscard]] const std::source_location& spawn_site() const noexcept { return spawn_site_; }
-    [[nodiscard]] std::int64_t created() const noexcept { return created_; }
+    [[nodiscard]] std::int64_t created() const noexcept {
+        const PromiseBase* const outermost = root();
+        return outermost != nullptr ? outermost->parent.made() : since_;
+    }
+    /// Since when it hangs at its leaf.
     [[nodiscard]] std::int64_t since() const noexcept { return since_; }
     [[nodiscard]] const Suspension* leaf() const noexcept { return leaf_; }
     /// The innermost coroutine; null once they are gone.
     [[nodiscard]] const PromiseBase* leaf_frame() const noexcept { return has_frames_ ? leaf_frame_ : nullptr; }
     /// The outermost one; null as above.
     [[nodiscard]] const PromiseBase* root() const noexcept {
-        const PromiseBase* root = leaf_frame();
-        while (root != nullptr && root->parent != nullptr) root = root->parent;
+        const PromiseBase* root = nullptr;
+        for (const PromiseBase* each = leaf_frame(); each != nullptr; each = each->parent.coroutine_if_any())
+            root = each;
         return root;
     }
     [[nodiscard]] TaskBase* next_task() const noexcept { return next_; }
     [[nodiscard]] bool started() const noexcept { return started_; }
     /// The coroutine's own name, also when it has gone.
     [[nodiscard]] std::source_location definition() const noexcept {
-        return has_frames_ ? root()->place.definition() : definition_;
+        return has_frames_ ? root()->place.definition() : last_place_.definition();
     }
 
     [[nodiscard]] ContextNode*& context() noexcept { return context_; }
@@ -158,22 +161,26 @@ protected:
     virtual void collect(PromiseBase& root) = 0;
 
 private:
+    friend class CancelWalk;
+
     void strike() noexcept;
     void end_unstarted() noexcept;
     void settle() noexcept;
     void end(FutureStatus status, std::exception_ptr exception) noexcept;
-    /// Forgets the coroutines, for the caller to destroy, and gives the innermost one.
-    [[nodiscard]] PromiseBase* give_up_frames() noexcept;
-    /// The task that this one awaits, if it is not done.
-    [[nodiscard]] TaskBase* awaited_task() const noexcept;
+    /// Forgets the coroutines, for the caller to destroy, but for what the outermost one is called.
+    void give_up_frames(const PromiseBase& root) noexcept {
+        last_place_ = root.place;
+        has_frames_ = false;
+        leaf_ = nullptr;
+    }
     void hold_back(CancelLevel& level, CancelMessage message) noexcept;
     void set_message(CancelLevel& level, CancelMessage message) noexcept;
     void enlist() noexcept;
 
     Suspension* leaf_ = nullptr;
     union {
-        PromiseBase* leaf_frame_;          // of the coroutines: that of the leaf, or the one that runs
-        std::source_location definition_;  // once they are gone
+        PromiseBase* leaf_frame_;  // of the coroutines: that of the leaf, or the one that runs
+        Place last_place_;         // of the outermost, once they are gone
     };
     CancelLevel* level_ = &bottom_;
     // The flags lie in what would else be padding.
@@ -185,10 +192,8 @@ private:
     TaskBase* prev_ = nullptr;
     TaskBase* next_ = nullptr;
     std::source_location spawn_site_;
-    std::int64_t created_;
     std::int64_t since_;
-    std::uint64_t id_;
-    std::unique_ptr<std::string> name_;
+    TaskName name_;
     ContextNode* context_ = nullptr;
 };
 
