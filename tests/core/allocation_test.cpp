@@ -25,6 +25,7 @@
 #include <memory>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include <sys/socket.h>
 
