@@ -129,7 +129,8 @@ TEST_CASE("Who waits in a barrier says how many have come") {
         CHECK(wait_of("first")["what"] == "barrier (2 of 3 have come)");
         CHECK(wait_of("first")["detail"] == Json({{"come", 2}, {"parties", 3}}));
         co_await comes(barrier);
-        co_await coaio::wait(std::vector{first, second});  // they leave before the barrier does
+        const std::vector both{first, second};
+        co_await coaio::wait(both);  // they leave before the barrier does
     }());
 }
 
