@@ -17,18 +17,6 @@ BatchError::~BatchError() = default;
 namespace detail {
 namespace {
 
-std::string take_word(std::string_view& sql) {
-    sql = skip_to_word(sql);
-    std::string word;
-    for (; !sql.empty(); sql.remove_prefix(1)) {
-        const char c = sql.front();
-        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        if (lower < 'a' || lower > 'z') break;
-        word += lower;
-    }
-    return word;
-}
-
 bool begins_or_ends_transaction(std::string_view sql) {
     const std::string first = take_word(sql);
     if (first == "prepare") return take_word(sql) == "transaction";

@@ -143,15 +143,31 @@ std::string_view skip_to_word(std::string_view sql) noexcept {
     }
 }
 
-bool ends_transaction(std::string_view sql) noexcept {
+std::string take_word(std::string_view& sql) {
     sql = skip_to_word(sql);
     std::string word;
-    for (const char c : sql.substr(0, 8)) {
+    for (; !sql.empty(); sql.remove_prefix(1)) {
+        const char c = sql.front();
         const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
         if (lower < 'a' || lower > 'z') break;
         word += lower;
     }
+    return word;
+}
+
+bool ends_transaction(std::string_view sql) {
+    const std::string word = take_word(sql);
     return word == "commit" || word == "end" || word == "prepare";
+}
+
+void refuse_chain(std::string_view sql) {
+    const std::string word = take_word(sql);
+    if (word != "commit" && word != "end" && word != "rollback" && word != "abort") return;
+    std::string next = take_word(sql);
+    if (next == "work" || next == "transaction") next = take_word(sql);
+    if (next != "and" || take_word(sql) != "chain") return;
+    throw UsageError("AND CHAIN would begin another transaction, which nobody could tell from this one: leave COMMIT "
+                     "and ROLLBACK to the transaction's scope");
 }
 
 Coro<> find_commit_table(Link& link) {

@@ -29,8 +29,13 @@ struct CommitToken {
 /// What is left from its first word on, without blanks, comments and semicolons.
 [[nodiscard]] std::string_view skip_to_word(std::string_view sql) noexcept;
 
+/// Takes the first word off, and gives it in small letters; empty where something else stands there.
+[[nodiscard]] std::string take_word(std::string_view& sql);
+
 /// Whether the statement, in a transaction, is COMMIT or PREPARE TRANSACTION by one of its names.
-[[nodiscard]] bool ends_transaction(std::string_view sql) noexcept;
+[[nodiscard]] bool ends_transaction(std::string_view sql);
+/// Throws UsageError where it is COMMIT or ROLLBACK with AND CHAIN, after which the session is in a transaction as before.
+void refuse_chain(std::string_view sql);
 
 [[nodiscard]] CommitToken make_commit_token(const Link& link);
 /// Both in one message: the token, where the transaction has written anything, and COMMIT.

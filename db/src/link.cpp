@@ -26,6 +26,7 @@ const TraceSource& Connector::trace() const noexcept {
     return none;
 }
 
+Coro<> Link::settle() { co_return; }
 Coro<> Link::reset() { return ignore(command("rollback", OnCancel::close)); }
 Coro<> Link::hear() { throw UsageError("this connection does not listen"); }
 std::deque<Notification> Link::take_heard() { return {}; }

@@ -63,7 +63,9 @@ public:
     /// Runs commands without parameters, several perhaps, and gives the last one's answer.
     virtual Coro<Rows> command(std::string sql, OnCancel on_cancel) = 0;
 
-    /// Ends what was left in the middle, and a transaction that is open, and stops listening.
+    /// Ends what was left in the middle, where `state` is `unread`. Throws ConnectionError where it had to be closed.
+    virtual Coro<> settle();
+    /// The same, and ends a transaction that is open, and stops listening.
     virtual Coro<> reset();
     /// Whether there is something of its user's in it that the next one must not find, other than by its state.
     [[nodiscard]] virtual bool tainted() const noexcept { return false; }

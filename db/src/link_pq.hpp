@@ -94,8 +94,7 @@ public:
     [[nodiscard]] bool flowing() const noexcept { return flowing_; }
     /// Goes away in the middle; what is under way is ended before the next use.
     void leave() noexcept;
-    /// Ends it now.
-    [[nodiscard]] Coro<> settle();
+    Coro<> settle() override;
 
     void enter_lane() override;
     void lane_send(const std::string& sql, const Params& params) override;

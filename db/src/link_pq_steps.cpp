@@ -36,6 +36,7 @@ Coro<> PqLink::end_unread() {
     if (!session_) {
         ErrorFields fields;
         fields.message = "the connection was closed: what had been left unread on it did not end in time";
+        if (unread_inside_) fields.outcome = Outcome::rolled_back;
         throw ConnectionError(std::move(fields));
     }
     in_transaction_ = session_->transaction() != pq::TxStatus::idle;

@@ -67,6 +67,7 @@ std::shared_ptr<detail::Path> Transaction::path() const { return std::make_share
 
 Coro<> Transaction::begin() {
     detail::Link& link = use_->link(outer_);
+    if (link.state() == detail::LinkState::unread) co_await link.settle();
     if (!nested_ && link.state() != detail::LinkState::idle && link.state() != detail::LinkState::broken &&
         link.state() != detail::LinkState::busy) {
         throw UsageError("a transaction that was begun by a statement is open: end it before another is begun");
@@ -122,10 +123,8 @@ Coro<> Transaction::commit() {
     std::exception_ptr failure;
     try {
         detail::Link& link = use_->link(id_);
+        if (link.state() == detail::LinkState::unread) co_await link.settle();
         if (detail::cancellation_due()) co_await detail::throw_if_cancelled();
-        if (link.state() == detail::LinkState::idle) {
-            throw UsageError("a statement in the body ended the transaction: leave COMMIT and ROLLBACK to its scope");
-        }
         if (link.state() == detail::LinkState::broken) {
             ErrorFields fields = rolled_back("the connection was lost in the transaction, which is rolled back");
             throw ConnectionError(std::move(fields));

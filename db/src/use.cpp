@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "use.hpp"
 
+#include "commit.hpp"
 #include "watch.hpp"
 
 #include <algorithm>
@@ -53,6 +54,7 @@ void Use::step_done() noexcept {
 
 Coro<Rows> Use::run(std::shared_ptr<Use> self, std::uint64_t scope, std::string sql, Params params) {
     Link& link = self->link(scope);
+    if (scope != 0) refuse_chain(sql);
     struct Done {
         Use* use;
         explicit Done(Use& of) noexcept : use(&of) {}

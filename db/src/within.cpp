@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/db/queries.hpp>
 
+#include "commit.hpp"
 #include "path.hpp"
 
 #include <coaio/core/error.hpp>
@@ -50,6 +51,7 @@ Rows rows_of(const std::string& sql, detail::BatchAnswers answers) {
 }
 
 Coro<Rows> run_now(std::shared_ptr<detail::Path> path, TimePoint deadline, std::string sql, Params params) {
+    detail::refuse_chain(sql);
     co_await detail::Path::open(path);
     const Duration left = deadline - Clock::now();
     if (left <= Duration::zero()) throw TimeoutError();

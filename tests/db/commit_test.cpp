@@ -230,6 +230,20 @@ Coro<> alone(Scene& scene, std::string url) {
     CHECK(outcome == Outcome::rolled_back);
 }
 
+// Its rest is still to come when the transaction ends.
+Coro<> leave_a_copy(Scene& scene) {
+    db::Pool pool(scene.url, quick());
+    auto body = [](Transaction& tx) -> Coro<int> {
+        const int got = co_await insert_one(tx);
+        auto lines = tx.copy_out("copy (select generate_series(1, 3)) to stdout");
+        const auto first = co_await lines.next();
+        CHECK(first == "1\n");
+        co_return got;
+    };
+    const int got = co_await pool.transaction(body);
+    CHECK(got == 7);
+}
+
 Coro<> warn_at_commit(std::string url) {
     std::string heard;
     db::Pool pool(url, db::PoolOptions().on_notice(
@@ -291,6 +305,14 @@ TEST_CASE("CMT-04 CMT-11: a lost COMMIT is found out by its token, and never sen
     CHECK(scene.database.value("select at = 'infinity' from coaio_commit") == (wanted == 1 ? "f" : "t"));
     CHECK(scene.database.value("select substr(token::text, 15, 1) from coaio_commit") == "7");
     CHECK(scene.proxy.fired() == fired);
+}
+
+TEST_CASE("CMT-04: a COPY that is left in the middle takes no token from its transaction's COMMIT", "[pgtest]") {
+    Scene scene;
+    scene.proxy.on(commit_answered, Fault::cut_before());
+    tests::run_timely(leave_a_copy(scene));
+    CHECK(scene.rows() == 1);
+    CHECK(scene.proxy.fired() == 1);
 }
 
 TEST_CASE("CMT-04: without the table, or where it is not wanted, a lost COMMIT is unknown", "[pgtest]") {
@@ -378,6 +400,15 @@ TEST_CASE("what ends a transaction is recognised behind comments, in any case") 
     CHECK(ends_transaction("  -- now\n END;"));
     CHECK(ends_transaction("/* x /* y */ commit */ ; COMMIT and chain"));
     CHECK(ends_transaction("prepare transaction 'x'"));
+    for (const char* chain : {"commit and chain", "END AND CHAIN;", "rollback /* x */ work and chain",
+                              "-- now\nabort\ttransaction and  chain"}) {
+        INFO(chain);
+        CHECK_THROWS_AS(db::detail::refuse_chain(chain), db::UsageError);
+    }
+    for (const char* other : {"commit", "commit and no chain", "rollback to savepoint chain", "select 1 as chain"}) {
+        INFO(other);
+        CHECK_NOTHROW(db::detail::refuse_chain(other));
+    }
     CHECK_FALSE(ends_transaction("/* commit"));
     CHECK_FALSE(ends_transaction("rollback"));
     CHECK_FALSE(ends_transaction("committed"));

@@ -13,6 +13,7 @@
 #include "support/throws.hpp"
 
 #include <optional>
+#include <stdexcept>
 
 namespace db = coaio::db;
 using coaio::Coro;
@@ -135,6 +136,33 @@ Coro<> end_it_by_a_statement(std::string url) {
     CHECK(pool.statistics().opened == 1);
 }
 
+// After it the session is in a transaction, as it was before.
+Coro<> chain_another(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    co_await pool.execute("create table t (n int)");
+    auto body = [](Transaction& tx) -> Coro<> {
+        co_await tx.execute("insert into t values (1)");
+        for (const char* command : {"commit and chain", "Rollback Work And Chain"}) {
+            bool refused = co_await tests::throws<db::UsageError>(tx.execute(command));
+            CHECK(refused);
+            refused = co_await tests::throws<db::UsageError>(tx.within(10s).execute(command));
+            CHECK(refused);
+        }
+        throw std::out_of_range("undo it");
+    };
+    const bool thrown = co_await tests::throws<std::out_of_range>(pool.transaction(body));
+    CHECK(thrown);
+    const int rows = co_await pool.query_value<int>("select count(*)::int from t");
+    CHECK(rows == 0);
+    // By hand it is nobody's business.
+    auto connection = co_await pool.acquire();
+    for (const char* command : {"begin", "insert into t values (2)", "commit and chain", "rollback"}) {
+        co_await connection.execute(command);
+    }
+    const int kept = co_await connection.query_value<int>("select count(*)::int from t");
+    CHECK(kept == 1);
+}
+
 Coro<bool> refused(db::Pool& pool, const char* sql) {
     db::Batch batch;
     batch.add("insert into t values (1)").add(sql).add("select 1/0");
@@ -236,6 +264,11 @@ TEST_CASE("a connection given back while it is in use is back when that has ende
 TEST_CASE("after COMMIT or ROLLBACK as a statement the body's handle runs nothing more", "[pgtest]") {
     tests::Database database;
     coaio::run(end_it_by_a_statement(database.conninfo()));
+}
+
+TEST_CASE("TXN-09: a body cannot chain another transaction to its own", "[pgtest]") {
+    tests::Database database;
+    coaio::run(chain_another(database.conninfo()));
 }
 
 TEST_CASE("PIP-03: a batch refuses what begins or ends a transaction", "[pgtest]") {

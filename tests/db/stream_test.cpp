@@ -157,6 +157,13 @@ Coro<> on_a_connection(std::string url) {
     { auto dropped = std::move(rows); }
     const int fine = co_await connection.query_value<int>("select 8");
     CHECK(fine == 8);
+    {
+        auto left = connection.stream<int>("select generate_series(1, 1000000000)");
+        co_await left.next();
+    }
+    auto ask = [](db::Transaction& tx) -> Coro<int> { co_return co_await tx.query_value<int>("select 10"); };
+    const int transacted = co_await connection.transaction(ask);
+    CHECK(transacted == 10);
     co_await connection.execute("begin");
     auto inside = connection.stream<int>("select i from generate_series(1, 1000) as i");
     const auto one = co_await inside.next();
