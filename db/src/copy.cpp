@@ -57,7 +57,7 @@ std::int64_t integer_of(std::string_view bytes) {
 template <class T>
 T narrowed(std::int64_t value, Oid type) {
     if (std::in_range<T>(value)) return static_cast<T>(value);
-    throw ValueError(std::to_string(value) + " is out of range of " + type_name(type));
+    throw ValueError("a number out of the range of " + type_name(type));
 }
 
 void put_integer(std::int64_t value, Oid column, Encoder& out) {

@@ -380,11 +380,12 @@ bool PqLink::forget_stale(const std::string& sql, const Params& params, const st
         return false;
     }
     statements_.doubt_all();
-    types_.reset();
     const std::string key = Statements::key(sql, params);
-    if (statements_.find(key) == nullptr) return false;
+    const bool known = statements_.find(key) != nullptr;
     statements_.forget(key);
-    return true;
+    statements_.forget_user_types();
+    types_.reset();
+    return known;
 }
 
 }  // namespace coaio::db::detail

@@ -161,14 +161,9 @@ std::string array_text(Oid type, std::string_view binary) {
     return text;
 }
 
-void make_text(std::optional<std::string>& bound, Oid subtype) {
-    if (bound) bound = text_of(subtype, *bound);
-}
-
 std::string range_text(Oid subtype, std::string_view binary) {
     RangeParts parts = parse_range(Format::binary, binary);
-    make_text(parts.lower, subtype);
-    make_text(parts.upper, subtype);
+    write_out_bounds(parts, subtype);
     std::string text;
     Encoder out(text);
     write_range(parts, Format::text, out);
@@ -177,10 +172,7 @@ std::string range_text(Oid subtype, std::string_view binary) {
 
 std::string multirange_text(Oid subtype, std::string_view binary) {
     std::vector<RangeParts> ranges = parse_multirange(Format::binary, binary);
-    for (RangeParts& each : ranges) {
-        make_text(each.lower, subtype);
-        make_text(each.upper, subtype);
-    }
+    for (RangeParts& each : ranges) write_out_bounds(each, subtype);
     std::string text;
     Encoder out(text);
     write_multirange(ranges, Format::text, out);

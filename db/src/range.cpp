@@ -139,6 +139,11 @@ void write_multirange(const std::vector<RangeParts>& parts, Format format, Encod
     out.put_bytes("}");
 }
 
+void write_out_bounds(RangeParts& parts, Oid subtype) {
+    if (parts.lower) parts.lower = text_of(subtype, *parts.lower);
+    if (parts.upper) parts.upper = text_of(subtype, *parts.upper);
+}
+
 bool accepts_range(Oid type, Format format, const UserTypes* types, AcceptsType accepts_bound) {
     const Oid subtype = subtype_of_range(type, types);
     if (subtype != Oid::unspecified) return accepts_bound(subtype, format, types);

@@ -64,6 +64,13 @@ void Statements::forget(const std::string& key) {
     order_.erase(place);
 }
 
+void Statements::forget_user_types() {
+    for (auto at = order_.begin(); at != order_.end();) {
+        const auto each = at++;
+        if (each->user_types) forget(each->key);
+    }
+}
+
 std::vector<std::string> Statements::take_dropped(bool sure) {
     std::vector<std::string> taken = std::exchange(evicted_, {});
     if (sure) return taken;

@@ -44,6 +44,8 @@ public:
     void keep(Prepared prepared);
     /// It is gone or stale; the server is told where it may still have it.
     void forget(const std::string& key);
+    /// The same of all with columns of types that users made: what is known of these is to be had anew.
+    void forget_user_types();
 
     /// Names that the server may drop; they are given once. `sure`: those only that it has, since a name that it does not
     /// have would fail a transaction.

@@ -77,6 +77,12 @@ struct Ages {
     std::optional<int> second;
 };
 
+struct Tour {
+    db::Range<double> first;
+    db::Multirange<double> rest;
+    friend bool operator==(const Tour&, const Tour&) = default;
+};
+
 struct Host {
     std::string name;
     std::string address;
@@ -123,6 +129,10 @@ template <>
 struct coaio::db::Codec<Mood> : coaio::db::EnumCodec<Mood> {
     static constexpr std::string_view name = "Mood";
     static constexpr std::pair<Mood, std::string_view> labels[] = {{Mood::sad, "sad"}, {Mood::ok, "ok"}};
+};
+template <>
+struct coaio::db::Codec<Tour> : coaio::db::CompositeCodec<Tour> {
+    static constexpr std::string_view name = "Tour";
 };
 template <>
 struct coaio::db::Codec<Point> : coaio::db::CompositeCodec<Point> {
@@ -306,6 +316,21 @@ Coro<> make_again(std::string url) {
     }
 }
 
+// What is known of types is forgotten with the statement that shows it to be old.
+Coro<> leave_the_others(std::string url) {
+    const auto connection = co_await db::Connection::connect(url);
+    const std::string of_points = "select row(1, 2)::other.point";
+    const std::string of_spots = "select row(3, 4)::spot";
+    for (int i = 0; i < 2; ++i) {
+        co_await connection.execute("create type spot as (x float8, y float8)");
+        const auto spot = co_await connection.query_value<Point>(of_spots);
+        CHECK(spot == Point{3, 4});
+        const auto point = co_await connection.query_value<Point>(of_points);
+        CHECK(point == Point{1, 2});
+        co_await connection.execute("drop type spot");
+    }
+}
+
 Coro<> unknown_inside(std::string url) {
     const auto connection = co_await db::Connection::connect(url);
     co_await connection.execute("create type host as (name text, address inet)");
@@ -348,6 +373,14 @@ Coro<> user_ranges(std::string url) {
     const auto empty = co_await connection.query("select 'empty'::other.span as s");
     CHECK(empty.value<db::Range<double>>().is_empty());
     CHECK_THAT(problem_of<db::Range<int>>(empty), tests::contains("other.span"));
+    // Inside of others.
+    co_await connection.execute("create type other.tour as (first other.span, rest other.span_multirange)");
+    const std::vector<db::Range<double>> spans{db::Range<double>::empty(), span};
+    const Tour tour{span, db::Multirange<double>({span})};
+    const auto inside = co_await connection.query("select $1::other.span[], $2::other.tour", spans, tour);
+    auto [read_spans, read_tour] = inside.one<std::vector<db::Range<double>>, Tour>();
+    CHECK(read_spans == spans);
+    CHECK(read_tour == tour);
 }
 
 }  // namespace
@@ -397,6 +430,12 @@ TEST_CASE("TYP-18: a composite that does not match is refused before any row, na
 TEST_CASE("TYP-14 STM-06: a type that was dropped and made again is looked up again", "[pgtest]") {
     tests::Database database;
     coaio::run(make_again(database.conninfo()));
+}
+
+TEST_CASE("TYP-14 STM-06: when a type was made again, statements of other types are read as before", "[pgtest]") {
+    tests::Database database;
+    database.sql(schema);
+    coaio::run(leave_the_others(database.conninfo()));
 }
 
 TEST_CASE("TYP-17: a composite with a field that has no binary form here comes as text", "[pgtest]") {

@@ -13,6 +13,9 @@ enum class Mood { sad, ok };
 struct UserId {
     std::int64_t value = 0;
 };
+struct Temper {
+    Mood mood = Mood::sad;
+};
 
 }  // namespace
 
@@ -27,6 +30,13 @@ struct coaio::db::Codec<UserId> : coaio::db::CodecVia<UserId, std::int64_t> {
     static constexpr std::string_view name = "UserId";
     static std::int64_t to(const UserId& id) { return id.value; }
     static UserId from(std::int64_t value) { return UserId{value}; }
+};
+
+template <>
+struct coaio::db::Codec<Temper> : coaio::db::CodecVia<Temper, Mood> {
+    [[maybe_unused]] static constexpr std::string_view name = "Temper";
+    static Mood to(const Temper& temper) { return temper.mood; }
+    static Temper from(Mood mood) { return Temper{mood}; }
 };
 
 TEST_CASE("a parameter has the type that holds its C++ type") {
@@ -80,6 +90,7 @@ TEST_CASE("what cannot be sent is refused, named by its number, and leaves nothi
     };
     CHECK_THAT(problem(std::string("a\0b", 3)), tests::contains("$3") && tests::contains("NUL"));
     CHECK_THAT(problem(std::uint64_t{1} << 63U), tests::contains("out of the range of int8"));
+    CHECK_THAT(problem(std::uint64_t{1} << 63U), !tests::contains("9223"));  // an error holds no value
     CHECK_THAT(problem(static_cast<Mood>(7)), tests::contains("label"));
     CHECK_THAT(problem(static_cast<const char*>(nullptr)), tests::contains("null pointer"));
     CHECK_THAT(problem(std::vector<std::vector<int>>{{1, 2}, {3}}), tests::contains("length"));
@@ -123,7 +134,9 @@ TEST_CASE("the parameters own what they hold") {
 }
 
 TEST_CASE("a type of the user's own travels as another") {
-    auto params = db::Params::of(UserId{7}, std::vector<UserId>{UserId{1}});
+    const std::vector<Temper> tempers{Temper{Mood::ok}};
+    auto params = db::Params::of(UserId{7}, std::vector<UserId>{UserId{1}}, tempers);
     CHECK(params.slot(0).type == db::Oid::int8);
     CHECK(params.slot(1).type == db::Oid::int8_array);
+    CHECK(params.slot(2).type == db::Oid::unspecified);  // an array of an enum, as it is of Mood
 }

@@ -68,6 +68,8 @@ template <class C>
 consteval Oid array_oid() {
     if constexpr (requires { C::array_oid; }) {
         return C::array_oid;
+    } else if constexpr (requires { typename C::Through; }) {
+        return array_oid<typename C::Through>();
     } else if constexpr (C::oid == Oid::unspecified) {
         return Oid::text_array;
     } else {

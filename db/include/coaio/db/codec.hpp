@@ -125,6 +125,7 @@ template <class C>
 ///     };
 template <class T, class Via>
 struct CodecVia {
+    using Through = Codec<Via>;
     static constexpr Oid oid = Codec<Via>::oid;
     static constexpr Format format = Codec<Via>::format;
     static void encode(const T& value, Encoder& out) { Codec<Via>::encode(Codec<T>::to(value), out); }
@@ -194,7 +195,7 @@ struct Codec<T> {
         } else if constexpr (width == 4) {
             out.put_int32(static_cast<std::int32_t>(value));
         } else {
-            if (!std::in_range<std::int64_t>(value)) detail::out_of_range_number(value, "int8");
+            if (!std::in_range<std::int64_t>(value)) throw ValueError("a number out of the range of int8");
             out.put_int64(static_cast<std::int64_t>(value));
         }
     }

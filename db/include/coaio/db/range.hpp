@@ -98,9 +98,18 @@ using AcceptsType = bool (*)(Oid, Format, const UserTypes*);
 [[nodiscard]] bool accepts_multirange(Oid type, Format format, const UserTypes* types, AcceptsType accepts_bound);
 /// What the bounds are of; `otherwise` where nobody knows.
 [[nodiscard]] Oid bound_type(const Encoded& range, Oid otherwise) noexcept;
+/// Bounds in binary become text.
+void write_out_bounds(RangeParts& parts, Oid subtype);
+
+/// As text where the range's own type is the user's: what contains it would have to name that in binary.
+template <class T>
+[[nodiscard]] consteval Format range_format(Oid range) {
+    const bool of_the_users = range == Oid::unspecified && Codec<T>::oid != Oid::unspecified;
+    return of_the_users ? Format::text : Codec<T>::format;
+}
 
 template <class T>
-RangeParts range_parts(const Range<T>& range) {
+RangeParts range_parts(const Range<T>& range, Format format) {
     RangeParts parts;
     parts.empty = range.is_empty();
     parts.lower_inclusive = range.lower_inclusive();
@@ -113,6 +122,7 @@ RangeParts range_parts(const Range<T>& range) {
         Encoder out(parts.upper.emplace());
         Codec<T>::encode(*range.upper(), out);
     }
+    if (format != Codec<T>::format) write_out_bounds(parts, Codec<T>::oid);
     return parts;
 }
 
@@ -138,15 +148,15 @@ Range<T> range_of(const RangeParts& parts, const Encoded& whole) {
 
 }  // namespace detail
 
-/// Sent as the range over T's type, in binary where T is; as one of the user's, its type is left to the server.
+/// Sent as the range over T's type, in binary where T is; as one of the user's, as text whose type is left to the server.
 template <class T>
 struct Codec<Range<T>> {
     static constexpr std::string_view name = "coaio::db::Range";
     static constexpr Oid oid = range_type(Codec<T>::oid);
     static constexpr Oid array_oid = array_type(oid);
-    static constexpr Format format = Codec<T>::format;
+    static constexpr Format format = detail::range_format<T>(oid);
     static void encode(const Range<T>& value, Encoder& out) {
-        detail::write_range(detail::range_parts(value), format, out);
+        detail::write_range(detail::range_parts(value, format), format, out);
     }
     static bool accepts(Oid type, Format sent, const detail::UserTypes* types = nullptr) {
         return detail::accepts_range(type, sent, types, &detail::accepts<Codec<T>>);
@@ -161,11 +171,11 @@ struct Codec<Multirange<T>> {
     static constexpr std::string_view name = "coaio::db::Multirange";
     static constexpr Oid oid = multirange_type(Codec<T>::oid);
     static constexpr Oid array_oid = array_type(oid);
-    static constexpr Format format = Codec<T>::format;
+    static constexpr Format format = detail::range_format<T>(oid);
     static void encode(const Multirange<T>& value, Encoder& out) {
         std::vector<detail::RangeParts> parts;
         parts.reserve(value.ranges().size());
-        for (const auto& each : value.ranges()) parts.push_back(detail::range_parts(each));
+        for (const auto& each : value.ranges()) parts.push_back(detail::range_parts(each, format));
         detail::write_multirange(parts, format, out);
     }
     static bool accepts(Oid type, Format sent, const detail::UserTypes* types = nullptr) {
