@@ -171,8 +171,7 @@ coaio::Coro<> Worker::work_on_host(coaio::db::Job& job, const Hold& hold) {
         const auto crawl = co_await next_crawl(pool_, hold.host);
         if (crawl) {
             rest = co_await crawl_share(*crawl, hold);
-            const auto counts = co_await queue_.counts();
-            others = counts.ready > 0;
+            others = co_await queue_.has_ready();
             continue;
         }
         const bool ended = co_await end_if_idle(pool_, job, hold);

@@ -226,6 +226,8 @@ void JobQueue::wake() const {
     static_cast<void>(create_task(notify(state_), {.name = "wake-job-workers"}));
 }
 
+Coro<bool> JobQueue::has_ready() const { return state_->pool.query_value<bool>(job_sql::has_ready, state_->name); }
+
 Coro<JobCounts> JobQueue::counts() const { return read_counts(state_->pool.query(job_sql::counts, state_->name)); }
 
 Coro<std::map<std::string, JobCounts>> JobQueue::counts_by_queue(const Pool& pool) { return read_all_counts(pool); }

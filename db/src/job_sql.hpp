@@ -96,6 +96,9 @@ inline constexpr std::string_view reap =
     "' UTC: no sign of life from ' || coalesce(j.worker, 'its worker')) "
     "from over where j.id = over.id and j.state = 'running' and j.lease_until < now() returning j.queue";
 
+inline constexpr std::string_view has_ready =
+    "select exists (select from coaio_job where queue = $1 and state = 'ready' and run_at <= now())";
+
 inline constexpr std::string_view counts_by_queue =
     "select count(*) filter (where state = 'ready' and run_at <= now()), "
     "count(*) filter (where state = 'ready' and run_at > now()), count(*) filter (where state = 'running'), "

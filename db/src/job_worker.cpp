@@ -23,6 +23,7 @@ namespace {
 
 // What a stop allows for one step of it that needs the database.
 constexpr Duration step_limit = 5s;
+constexpr Duration day = 24h;
 
 std::string own_name() {
     std::array<char, 256> host{};
@@ -49,7 +50,7 @@ JobWorkerOptions& JobWorkerOptions::batch(std::size_t value) {
 
 JobWorkerOptions& JobWorkerOptions::lease(Duration value) {
     if (value < 10ms) throw UsageError("a lease of less than 10 ms cannot be kept");
-    lease_ = value;
+    lease_ = std::min<Duration>(value, day);
     return *this;
 }
 
@@ -61,13 +62,13 @@ JobWorkerOptions& JobWorkerOptions::poll(Duration least, Duration most) {
 }
 
 JobWorkerOptions& JobWorkerOptions::backoff(Duration first, Duration most) {
-    backoff_first_ = first;
-    backoff_most_ = most;
+    backoff_first_ = std::clamp<Duration>(first, Duration::zero(), 365 * day);
+    backoff_most_ = std::clamp<Duration>(most, Duration::zero(), 365 * day);
     return *this;
 }
 
 JobWorkerOptions& JobWorkerOptions::grace(Duration value) {
-    grace_ = std::clamp<Duration>(value, Duration::zero(), std::chrono::hours(24));
+    grace_ = std::clamp<Duration>(value, Duration::zero(), day);
     return *this;
 }
 
@@ -152,10 +153,12 @@ void JobWorkerState::begin() {
 }
 
 void JobWorkerState::start(std::string_view name, Coro<> loop) {
-    keepers_.push_back(create_task(guarded(std::move(loop)), {.name = name, .eager_start = false}));
+    keepers_.push_back(create_task(guarded(shared_from_this(), std::move(loop)), {.name = name, .eager_start = false}));
 }
 
-Coro<> JobWorkerState::guarded(Coro<> loop) {
+// The loop may outlast the run by the time that a server which is silent takes to be given up.
+Coro<> JobWorkerState::guarded(std::shared_ptr<JobWorkerState> self, Coro<> loop) {
+    const std::shared_ptr<JobWorkerState> alive = std::move(self);
     try {
         co_await std::move(loop);
     } catch (const std::exception&) {

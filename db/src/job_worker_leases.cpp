@@ -48,8 +48,10 @@ Coro<> JobWorkerState::renew() {
         if (at == held_.end()) continue;
         Held& held = *at->second;
         const auto answer = found.find(key);
-        if (answer == found.end()) {
-            if (held.phase != Phase::ending && !held.job.completed()) lose(held, "it was given to others, or removed");
+        if (answer == found.end() && held.job.completed()) {
+            held.renewed = held.deadline = TimePoint::max();  // it is done, and its handler may go on
+        } else if (answer == found.end()) {
+            if (held.phase != Phase::ending) lose(held, "it was given to others, or removed");
         } else if (answer->second) {
             held.renewed = sent;
             held.deadline = sent + options_.lease_;

@@ -68,7 +68,7 @@ JobEnding JobWorkerState::failure_of(const Held& held, const std::string& error,
     if (!dies) {
         Duration delay = options_.backoff_first_;
         for (int i = 0; i < held.job.failures() && delay < options_.backoff_most_; ++i) delay *= 2;
-        delay = std::max(std::min(delay, options_.backoff_most_), Duration::zero());
+        delay = std::min(delay, options_.backoff_most_);
         const auto half = static_cast<std::uint64_t>(delay.count()) / 2;
         ending.delay = delay - Duration(static_cast<std::int64_t>(get_running_loop().random() % (half + 1)));
     }

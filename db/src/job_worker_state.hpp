@@ -67,7 +67,7 @@ private:
     // job_worker.cpp: from the beginning to the end of a run
     void begin();
     void start(std::string_view name, Coro<> loop);
-    Coro<> guarded(Coro<> loop);
+    Coro<> guarded(std::shared_ptr<JobWorkerState> self, Coro<> loop);
     void fail(std::exception_ptr failure) noexcept;
     Coro<> shut_down();
     Coro<> end_tasks(std::vector<Task<>> tasks);

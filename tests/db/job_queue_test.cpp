@@ -52,6 +52,11 @@ Coro<> put_in_transactions(std::string url, const tests::Database& database) {
     CHECK(counts.ready == 1);
     CHECK(counts.delayed == 2);
     CHECK(counts.running + counts.dead == 0);
+    const bool ready = co_await queue.has_ready();
+    CHECK(ready);
+    database.sql("update coaio_job set state = 'running' where payload = '2'");
+    const bool still_ready = co_await queue.has_ready();
+    CHECK_FALSE(still_ready);
     CHECK(database.value("select run_at from coaio_job where payload = '4'") == "2200-01-01 00:00:00+00");
     CHECK(database.value("select run_at - now() between '59 min' and '60 min' from coaio_job where payload = '3'") ==
           "t");

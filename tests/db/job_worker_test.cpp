@@ -138,7 +138,7 @@ Coro<> run_into_the_deadline(std::string url, const tests::Database& database) {
         }
     };
     const db::JobWorker worker(queue, handler,
-                               tests::quick_worker().lease(600ms).grace(10ms).on_trouble(
+                               tests::quick_worker().lease(3s).grace(10ms).on_trouble(
                                    [&trouble](std::string_view text) { trouble.emplace_back(text); }));
     auto running = coaio::create_task(worker.run());
     const bool taken = co_await tests::comes_true(pool, "exists (select from coaio_job where state = 'running')");
@@ -368,6 +368,44 @@ Coro<> complete_in_a_transaction(std::string url, const tests::Database& databas
     CHECK(worker.statistics().lost == 1);
 }
 
+// The second job shows when the lease that both were taken with is over.
+Coro<> go_on_after_completing(std::string url) {
+    const db::Pool pool(url);
+    const db::JobQueue queue(pool, "q");
+    co_await queue.prepare();
+    for (int i = 0; i < 2; ++i) co_await put(queue, tests::numbered(i));
+    coaio::Event completed;
+    coaio::Event go_on;
+    bool cancelled = false;
+    auto handler = [&](db::Job& job) -> Coro<> {
+        if (tests::number_of(job) == 0) {
+            auto body = [&job](db::Transaction& tx) -> Coro<> { co_await job.complete(tx); };
+            co_await pool.transaction(body);
+            completed.set();
+        }
+        try {
+            co_await go_on.wait();
+        } catch (const coaio::CancelledError&) {
+            cancelled = cancelled || tests::number_of(job) == 0;
+            throw;
+        }
+    };
+    const db::JobWorker worker(queue, handler, tests::quick_worker().lease(1s));
+    auto running = coaio::create_task(worker.run());
+    co_await completed.wait();
+    const auto lease = co_await pool.query_value<std::string>("select lease_until::text from coaio_job");
+    const std::string renewed_after_it = "lease_until > '" + lease + "'::timestamptz + interval '1.1 s' from coaio_job";
+    const bool over = co_await tests::comes_true(pool, renewed_after_it);
+    CHECK(over);
+    CHECK_FALSE(cancelled);
+    go_on.set();
+    const bool done = co_await tests::comes_true(pool, none_left);
+    CHECK(done);
+    worker.stop();
+    co_await running;
+    CHECK(worker.statistics().completed == 2);
+}
+
 Coro<> end_a_removed_job(std::string url) {
     const db::Pool pool(url);
     const db::JobQueue queue(pool, "q");
@@ -474,6 +512,11 @@ TEST_CASE("a worker that listens hears of jobs at once, and listens again when i
 TEST_CASE("a job that is completed in a transaction is done exactly if that commits", "[pgtest]") {
     tests::Database database;
     coaio::run(complete_in_a_transaction(database.conninfo(), database));
+}
+
+TEST_CASE("a handler may go on when it has completed its job, for longer than its lease", "[pgtest]") {
+    tests::Database database;
+    coaio::run(go_on_after_completing(database.conninfo()));
 }
 
 TEST_CASE("the handler of a job that was removed is cancelled", "[pgtest]") {

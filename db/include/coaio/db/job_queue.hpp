@@ -90,7 +90,8 @@ public:
     void snooze(Duration delay) noexcept { snooze_ = delay; }
 
     /// Makes the job done with the transaction, so that what it has written and the end of the job are one: exactly once.
-    /// Let it be the transaction's last statement.
+    /// Let it be the transaction's last statement. Its lease is renewed meanwhile, which a transaction of repeatable read
+    /// or serializable loses against, by a SerializationError: run that again, or leave it at read committed.
     /// Errors: JobLost where others may have the job by now; let it roll the transaction back.
     [[nodiscard]] Coro<> complete(const Transaction& transaction);
 
@@ -191,6 +192,8 @@ public:
     /// Makes workers look for jobs soon: those of this handle now, others by one NOTIFY for all calls of an interval.
     void wake() const;
 
+    /// Whether a worker could take a job now.
+    [[nodiscard]] Coro<bool> has_ready() const;
     [[nodiscard]] Coro<JobCounts> counts() const;
     /// Of all queues that have jobs in the database, by name; none where the tables are not there.
     [[nodiscard]] static Coro<std::map<std::string, JobCounts>> counts_by_queue(const Pool& pool);

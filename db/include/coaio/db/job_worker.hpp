@@ -29,11 +29,13 @@ public:
     JobWorkerOptions& prefetch(std::size_t value);
     /// The most that one statement takes. 100.
     JobWorkerOptions& batch(std::size_t value);
-    /// How long a job is held without a sign of life; renewed after a quarter to a third of it. 30 s.
+    /// How long a job is held without a sign of life; renewed after a quarter to a third of it. 30 s,
+    /// a day at most.
     JobWorkerOptions& lease(Duration value);
     /// How often jobs are looked for when nothing wakes the worker: a time between these, drawn anew. 1 s, 5 s.
     JobWorkerOptions& poll(Duration least, Duration most);
-    /// How long a failed job waits: `first`, twice that, and so on up to `most`, less up to a half by chance. 1 s, 1 h.
+    /// How long a failed job waits: `first`, twice that, and so on up to `most`, less up to a half by chance. 1 s, 1 h;
+    /// a year at most.
     JobWorkerOptions& backoff(Duration first, Duration most);
     /// How long handlers may go on when the worker stops, before they are cancelled. 10 s, a day at most.
     JobWorkerOptions& grace(Duration value);
