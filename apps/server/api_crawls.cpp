@@ -35,8 +35,8 @@ constexpr std::uint64_t largest_body = 256 * 1024;
 
 coaio::Coro<Response> create(Request& request, const coaio::db::Pool& pool, Shared& shared) {
     // Of another type a page of any site could send it from a reader's browser, without asking first.
-    const auto type = request.header("Content-Type").value_or("");
-    if (type.substr(0, type.find(';')) != "application/json") {
+    const auto type = coaio::http::MediaType::parse(request.header("Content-Type").value_or(""));
+    if (!type || !type->is("application/json")) {
         throw BadRequest("send the crawl as application/json", Status::unsupported_media_type);
     }
     request.set_body_limit(largest_body);

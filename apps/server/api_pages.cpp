@@ -9,6 +9,8 @@
 #include <coaio/http/request.hpp>
 #include <coaio/http/response.hpp>
 
+#include "crawler/charset.hpp"
+
 namespace server {
 namespace {
 
@@ -122,8 +124,9 @@ coaio::Coro<Response> search_in(Request& request, const coaio::db::Pool& pool, s
     const auto limit = limit_of(request, found_at_a_time);
     const auto question = request.query("q").value_or("");
     if (question.empty()) throw BadRequest("say what to look for with q");
-    if (question.size() > longest_question || question.find('\0') != std::string::npos) {
-        throw BadRequest("q is longer than " + std::to_string(longest_question) + " bytes, or no text");
+    const bool is_text = crawl::is_valid_utf8(question) && question.find('\0') == std::string::npos;
+    if (question.size() > longest_question || !is_text) {
+        throw BadRequest("q is longer than " + std::to_string(longest_question) + " bytes, or no text in UTF-8");
     }
     const auto rows = co_await pool.query(search_pages, crawl, question, limit);
     co_return list_of(rows);

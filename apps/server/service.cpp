@@ -16,6 +16,7 @@
 #include <coaio/core/dump.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/event.hpp>
+#include <coaio/core/finally.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/mask.hpp>
 #include <coaio/core/run.hpp>
@@ -107,14 +108,16 @@ coaio::Coro<> serve(const Options& options, Shared& shared, Signals& signals, Lo
     how.tls = tls ? &*tls : nullptr;
     how.grace = options.grace;
     how.max_body = largest_body;
+    // Whatever ends the group, its tasks and who calls them outlive its body, and these outlive them.
+    const auto runner =
+        std::make_shared<CrawlRunner>(shared, options.crawls, [&log](std::string_view text) { log.say(text); });
     coaio::http::Server server([&shared](coaio::Scope&) { return build_app(shared); }, how);
+    auto& loop = coaio::get_running_loop();
+    shared.on_crawls_changed([&loop, runner] { loop.call_soon_threadsafe([runner] { runner->wake(); }); });
 
     const auto body = [&](coaio::TaskGroup& group) -> coaio::Coro<> {
         if (postgres != nullptr) group.create_task(fail_when_ended(*postgres), {.name = "postgres"});
-        CrawlRunner runner(shared, options.crawls, [&log](std::string_view text) { log.say(text); });
-        auto& loop = coaio::get_running_loop();
-        shared.on_crawls_changed([&loop, &runner] { loop.call_soon_threadsafe([&runner] { runner.wake(); }); });
-        auto crawls = group.create_task(runner.run(), {.name = "crawls"});
+        auto crawls = group.create_task(runner->run(), {.name = "crawls"});
 
         co_await server.start();
         shared.ready = true;
@@ -131,7 +134,6 @@ coaio::Coro<> serve(const Options& options, Shared& shared, Signals& signals, Lo
         } catch (const coaio::CancelledError&) {  // the grace is over
         }
         hurry.cancel();
-        shared.on_crawls_changed({});
         crawls.cancel();
         try {
             co_await crawls;
@@ -139,7 +141,12 @@ coaio::Coro<> serve(const Options& options, Shared& shared, Signals& signals, Lo
         }
         group.cancel();
     };
-    co_await coaio::task_group(body);
+    const auto all = [&body](coaio::Scope&) { return coaio::task_group(body); };
+    const auto cleanup = [&server, &shared](coaio::Scope&) -> coaio::Coro<> {
+        shared.on_crawls_changed({});
+        co_await server.stop(0s);  // unless it has stopped in order
+    };
+    co_await coaio::finally(all, cleanup);
 }
 
 coaio::Coro<> prepare_database(const std::string& database) {

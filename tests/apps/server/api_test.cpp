@@ -187,7 +187,10 @@ coaio::Coro<> make_mistakes(World& world) {
         CHECK(reply.status == 404);
         CHECK(reply.type == "application/problem+json");
     }
-    for (const std::string path : {"/api/crawls/x", "/api/crawls?limit=0", "/api/search", "/api/crawls?after=-"}) {
+    const auto in_capitals = co_await tests::post(world.client, crawls, "", "Application/JSON ; charset=utf-8");
+    CHECK(in_capitals.status == 400);
+    for (const std::string path : {"/api/crawls/x", "/api/crawls?limit=0", "/api/search", "/api/search?q=%ff",
+                                   "/api/search?q=a%00", "/api/crawls?after=-"}) {
         const auto reply = co_await tests::get(world.client, world.url + path);
         INFO(path);
         CHECK(reply.status == 400);

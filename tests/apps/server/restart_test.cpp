@@ -145,6 +145,57 @@ coaio::Coro<> terminate_when_busy() {
     CHECK(database.sessions() == 0);
 }
 
+// What the crawls' tasks use is there until the last of them has ended.
+coaio::Coro<> kill_the_private_postgres() {
+    const tests::Folder folder;
+    tests::HeldSite site(page_count);
+    site.hold_after(hold_after);
+    coaio::http::Server site_server([&site] { return site.build(); }, {.port = 0});
+    co_await site_server.start();
+    tests::Program program({"--data-dir=" + folder.path().string()});
+    const auto url = co_await program.ready();
+    const coaio::http::Client client;
+    static_cast<void>(co_await tests::start_crawl(client, url, site_server.url()));
+    co_await site.held().wait();
+    const auto file = server::read_postmaster_file(folder.path() / "cluster");
+    REQUIRE(file);
+    REQUIRE(kill(file->pid, SIGKILL) == 0);
+    const int code = co_await program.ended();
+    INFO(program.log());
+    CHECK(code == 1);
+    CHECK_THAT(program.log(), tests::contains("Postgres has ended by itself"));
+    site.open();
+    client.close_idle();
+    co_await site_server.stop(std::chrono::seconds(0));
+}
+
+// With crawls that go on at once.
+coaio::Coro<> find_the_port_taken() {
+    const tests::Database database;
+    tests::HeldSite site(page_count);
+    site.hold_after(hold_after);
+    coaio::http::Server site_server([&site] { return site.build(); }, {.port = 0});
+    co_await site_server.start();
+    const coaio::http::Client client;
+    {
+        tests::Program first({"--database-url=" + database.conninfo()});
+        const auto url = co_await first.ready();
+        static_cast<void>(co_await tests::start_crawl(client, url, site_server.url()));
+        co_await site.held().wait();
+        first.signal(SIGKILL);
+        static_cast<void>(co_await first.ended());
+    }
+    tests::Program second({"--database-url=" + database.conninfo(), "--port=" + std::to_string(site_server.port())});
+    const int code = co_await second.ended();
+    INFO(second.log());
+    CHECK(code == 1);
+    CHECK_THAT(second.log(), tests::contains(std::to_string(site_server.port())));
+    CHECK(database.server().await_sessions(database.name(), 0));
+    site.open();
+    client.close_idle();
+    co_await site_server.stop(std::chrono::seconds(0));
+}
+
 // Killed, the server leaves its own Postgres running; the next one takes it over, and stops it.
 coaio::Coro<> adopt_after_kill() {
     const tests::Folder folder;
@@ -180,3 +231,11 @@ TEST_CASE("SIGTERM to a busy server: what was acknowledged is in the database, a
 }
 
 TEST_CASE("the private Postgres of a killed server is taken over by the next one") { coaio::run(adopt_after_kill()); }
+
+TEST_CASE("a server whose private Postgres ends says so and ends, whatever it is doing") {
+    coaio::run(kill_the_private_postgres());
+}
+
+TEST_CASE("a server that cannot listen says so and ends, whatever crawls there are") {
+    coaio::run(find_the_port_taken());
+}

@@ -3,6 +3,7 @@
 
 #include <coaio/core/to_thread.hpp>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -39,7 +40,8 @@ Folder::~Folder() {
 }
 
 Program::Program(std::vector<std::string> words) {
-    words.emplace_back("--port=0");
+    const auto is_port = [](const std::string& word) { return word.starts_with("--port="); };
+    if (std::none_of(words.begin(), words.end(), is_port)) words.emplace_back("--port=0");
     std::array<int, 2> out{};
     if (pipe2(out.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe");
     out_ = out[0];

@@ -31,7 +31,7 @@ private:
     std::filesystem::path path_;
 };
 
-/// A run of coaio-server on a free port.
+/// A run of coaio-server, on a free port unless the words name one.
 class Program {
 public:
     explicit Program(std::vector<std::string> words);
