@@ -138,6 +138,7 @@ Coro<> pipeline_after(std::string url) {
             auto again = pool.stream<int>(three);
             while (auto row = co_await again.next()) continue;
             std::vector<Coro<db::Rows>> all;
+            all.reserve(4);
             for (int i = 0; i < 4; ++i) all.push_back(pool.query(three));
             const auto each = co_await coaio::gather(std::move(all));
             for (const auto& one : each) CHECK(one.affected() == 3);

@@ -127,6 +127,7 @@ coaio::Coro<> terminate_when_busy() {
     const coaio::http::Client client(coaio::http::ClientOptions().max_per_host(8));
     std::vector<std::string> acknowledged;
     std::vector<coaio::Task<>> clients;
+    clients.reserve(8);
     for (int i = 0; i < 8; ++i) {
         clients.push_back(coaio::create_task(ask_until_it_stops(client, url, i, acknowledged)));
     }
