@@ -113,14 +113,15 @@ Coro<Notification> Inbox::next(std::shared_ptr<Inbox> self) {
 struct ListenerState::Joining {
     ListenerState* state;
     Inbox* inbox;
-    std::shared_ptr<Channel> channel;
+    const std::string* name;
 
-    Joining(ListenerState& of, Inbox& who, std::shared_ptr<Channel> what) noexcept
-        : state(&of), inbox(&who), channel(std::move(what)) {}
+    Joining(ListenerState& of, Inbox& who, const std::string& what) noexcept : state(&of), inbox(&who), name(&what) {}
     Joining(const Joining&) = delete;
     Joining& operator=(const Joining&) = delete;
     ~Joining() {
-        if (inbox != nullptr) state->leave(*inbox, channel);
+        if (inbox->channels().count(*name) > 0) return;
+        const auto at = state->channels_.find(*name);
+        if (at != state->channels_.end()) state->leave(*inbox, at->second);
     }
 };
 
@@ -132,30 +133,21 @@ ListenerState::~ListenerState() = default;
 Coro<> ListenerState::join(std::shared_ptr<Inbox> inbox, std::string name) {
     const auto self = inbox->state().shared_from_this();
     if (cancellation_due()) co_await throw_if_cancelled();
-    self->require_alive();
-    auto& place = self->channels_[name];
-    if (!place) place = std::make_shared<Channel>(name);
-    const std::shared_ptr<Channel> channel = place;
-    const bool known =
-        std::find(channel->inboxes.begin(), channel->inboxes.end(), inbox.get()) != channel->inboxes.end();
-    if (!known) channel->inboxes.push_back(inbox.get());
-    Joining joining(*self, *inbox, channel);
-    if (known) joining.inbox = nullptr;
-    if (!channel->active) {
-        channel->refused = nullptr;
-        self->touch(channel);
-    }
+    const Joining joining(*self, *inbox, name);
     const Doing waiting([self, &name] {
         return WaitInfo{.what = "listen on \"" + shortened(name) + "\" (" + self->session_name() + ")"};
     });
-    while (!channel->active) {
+    for (;;) {
         self->require_alive();
+        if (inbox->closed()) throw UsageError("the subscription is closed");
+        // Again and again: another task may have taken the inbox out meanwhile.
+        const std::shared_ptr<Channel> channel = self->enter(*inbox, name);
+        if (channel->heard()) break;
         if (channel->refused) std::rethrow_exception(channel->refused);
         channel->changed.clear();
         co_await channel->changed.wait();
     }
-    inbox->channels().insert(std::move(name));
-    joining.inbox = nullptr;
+    inbox->channels().insert(name);
 }
 
 Coro<> ListenerState::part(std::shared_ptr<Inbox> inbox, std::string name) {
@@ -174,8 +166,23 @@ Coro<> ListenerState::part(std::shared_ptr<Inbox> inbox, std::string name) {
     }
 }
 
+std::shared_ptr<Channel> ListenerState::enter(Inbox& inbox, const std::string& name) {
+    auto& place = channels_[name];
+    if (!place) place = std::make_shared<Channel>(name);
+    const std::shared_ptr<Channel> channel = place;
+    const auto at = std::find(channel->inboxes.begin(), channel->inboxes.end(), &inbox);
+    if (at != channel->inboxes.end()) return channel;
+    channel->inboxes.push_back(&inbox);
+    channel->changed.set();
+    channel->refused = nullptr;
+    if (!channel->heard()) touch(channel);
+    return channel;
+}
+
 void ListenerState::leave(Inbox& inbox, const std::shared_ptr<Channel>& channel) {
-    if (std::erase(channel->inboxes, &inbox) > 0 && !channel->wanted()) touch(channel);
+    if (std::erase(channel->inboxes, &inbox) == 0) return;
+    channel->changed.set();
+    if (!channel->wanted()) touch(channel);
 }
 
 void ListenerState::remove(Inbox& inbox) noexcept {
@@ -254,6 +261,7 @@ Coro<> ListenerState::serve() {
             trouble_ = error.what();
         }
         if (!failure) continue;
+        if (link_) give_out();  // what was heard before
         lose();
         if (hopeless(failure)) std::rethrow_exception(failure);
         co_await sleep(next_pause());
@@ -285,6 +293,7 @@ Coro<> ListenerState::tell_server() {
     for (const auto& channel : told) {
         channel->dirty = false;
         if (channel->wanted() != channel->active) {
+            channel->asked = true;
             sql += (channel->wanted() ? "listen " : "unlisten ") + quoted(channel->name) + ";";
             sent.emplace_back(channel, channel->wanted());
         } else if (!channel->wanted()) {
@@ -301,6 +310,7 @@ Coro<> ListenerState::tell_server() {
     }
     bool useless = false;  // as a session: it does not do what was promised already
     for (const auto& [channel, on] : sent) {
+        channel->asked = false;
         if (refused) {
             channel->refused = refused;
             useless = useless || !on || confirmed(*channel);
@@ -377,18 +387,18 @@ void ListenerState::report_gap() {
 
 void ListenerState::lose() noexcept {
     if (!link_) return;
+    if (Clock::now() - opened_ >= longest_pause) pause_ = first_pause;
     link_->close();
     link_.reset();
     gap_ = true;
     for (const auto& [name, channel] : channels_) {
-        channel->active = false;
+        channel->active = channel->asked = false;
         channel->changed.set();
         touch(channel);
     }
 }
 
 Duration ListenerState::next_pause() {
-    if (Clock::now() - opened_ >= longest_pause) pause_ = first_pause;
     const Duration pause = pause_;
     pause_ = std::min(pause_ * 2, longest_pause);
     const auto half = static_cast<std::uint64_t>(pause.count() / 2);

@@ -38,6 +38,7 @@ public:
     void close() noexcept;
 
     [[nodiscard]] ListenerState& state() const noexcept;
+    [[nodiscard]] bool closed() const noexcept { return closed_; }
     /// Those that the server has confirmed, once.
     [[nodiscard]] std::set<std::string>& channels() noexcept { return channels_; }
 
@@ -58,12 +59,14 @@ public:
 
     std::string name;
     std::vector<Inbox*> inboxes;
-    Event changed;               // what the server was told, or cannot be told any more
+    Event changed;               // who wants it, or what the server was told, or cannot be told any more
     std::exception_ptr refused;  // by the server, when it was told last
     bool active = false;         // the server listens
+    bool asked = false;          // to begin or to stop, and has not answered
     bool dirty = false;          // that may not be what is wanted
 
     [[nodiscard]] bool wanted() const noexcept { return !inboxes.empty(); }
+    [[nodiscard]] bool heard() const noexcept { return active && !asked; }
 };
 
 /// A session that listens, over links of any kind; another one when it is lost. One task keeps it: it brings the server
@@ -106,6 +109,7 @@ private:
     void lose() noexcept;
     void end(std::exception_ptr failure) noexcept;
     void touch(const std::shared_ptr<Channel>& channel);
+    [[nodiscard]] std::shared_ptr<Channel> enter(Inbox& inbox, const std::string& name);
     void leave(Inbox& inbox, const std::shared_ptr<Channel>& channel);
     void poke();
     [[nodiscard]] Duration next_pause();
