@@ -6,7 +6,6 @@
 
 #include <coaio/core/error.hpp>
 #include <coaio/core/sleep.hpp>
-#include <coaio/core/timeout.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -19,6 +18,26 @@ using namespace std::chrono_literals;
 namespace {
 
 bool from_environment(const char* variable) { return std::getenv(variable) != nullptr; }
+
+// Backslashes mean themselves, or not, by a setting of the server's; so not by that.
+std::string literal(const std::string& text) {
+    std::string made = "e'";
+    for (const char c : text) {
+        if (c == '\'' || c == '\\') made += c;
+        made += c;
+    }
+    return made += '\'';
+}
+
+std::string statement_of(const std::vector<std::pair<std::string, std::string>>& settings) {
+    std::string sql;
+    for (const auto& [name, value] : settings) {
+        if ((name + value).find('\0') != std::string::npos) throw UsageError("a setting contains a NUL byte");
+        sql += sql.empty() ? "select " : ", ";
+        sql += "set_config(" + literal(name) + ", " + literal(value) + ", false)";
+    }
+    return sql;
+}
 
 }  // namespace
 
@@ -37,7 +56,10 @@ TimePoint share(TimePoint deadline, std::size_t left) {
 }
 
 PqConnector::PqConnector(std::string_view url, ConnectValues options)
-    : conninfo_(Conninfo::parse(url)), options_(std::move(options)), limit_(options_.connect_timeout) {
+    : conninfo_(Conninfo::parse(url)),
+      options_(std::move(options)),
+      settings_(statement_of(options_.settings)),
+      limit_(options_.connect_timeout) {
     conninfo_.set("client_encoding", "UTF8");
     const bool chosen = conninfo_.given("gssencmode") || from_environment("PGGSSENCMODE");
     if (!chosen && conninfo_.get("gssencmode") == "prefer") conninfo_.set("gssencmode", "disable");
@@ -90,15 +112,9 @@ Coro<std::unique_ptr<Link>> PqConnector::connect_within(TimePoint deadline, int&
     }
     auto link = std::make_unique<PqLink>(std::move(session), options_, cancels_);
     link->serve_as(progress.target, progress.second_choice);
-    if (!options_.settings.empty()) {
-        Timeout limit(deadline);
-        try {
-            co_await apply_settings(*link);
-            limit.leave();
-        } catch (...) {
-            limit.leave_by_exception();
-            throw;
-        }
+    if (!settings_.empty()) {
+        const bool applied = co_await apply_settings(*link, deadline, progress);
+        if (!applied) give_up(progress);
     }
     co_return std::move(link);
 }
@@ -126,19 +142,6 @@ Coro<PqConnector::SessionPtr> PqConnector::try_hosts(TimePoint deadline, Connect
         if (session || progress.final) co_return std::move(session);
     }
     co_return nullptr;
-}
-
-Coro<> PqConnector::apply_settings(Link& link) const {
-    std::string sql;
-    Params params;
-    for (const auto& [name, value] : options_.settings) {
-        sql += sql.empty() ? "select " : ", ";
-        sql +=
-            "set_config($" + std::to_string(params.size() + 1) + ", $" + std::to_string(params.size() + 2) + ", false)";
-        params.add(name);
-        params.add(value);
-    }
-    co_await link.run(sql, params);
 }
 
 void PqConnector::warn() noexcept {

@@ -22,6 +22,7 @@ namespace coaio::db::detail {
 /// What has been tried so far.
 struct ConnectProgress {
     std::vector<ConnectAttempt> attempts;
+    std::string place;  ///< that is being tried
     ErrorFields last;
     std::string password;  ///< what its provider said last
     Target target = Target::any;
@@ -62,7 +63,6 @@ private:
     [[nodiscard]] Coro<std::unique_ptr<Link>> connect_within(TimePoint deadline, int& attempts);
     [[nodiscard]] Coro<SessionPtr> try_all(TimePoint deadline, ConnectProgress& progress);
     [[nodiscard]] Coro<SessionPtr> try_hosts(TimePoint deadline, ConnectProgress& progress);
-    [[nodiscard]] Coro<> apply_settings(Link& link) const;
     void warn() noexcept;
     [[noreturn]] void give_up(ConnectProgress& progress) const;
 
@@ -78,10 +78,13 @@ private:
     [[nodiscard]] Coro<SessionPtr> reach(const Host& host, const std::string& address, ConnectProgress& progress);
     [[nodiscard]] Coro<SessionPtr> handshake(const Host& host, const std::string& address, std::string sslmode,
                                              ConnectProgress& progress) const;
+    /// False when the session was lost over them.
+    [[nodiscard]] Coro<bool> apply_settings(Link& link, TimePoint deadline, ConnectProgress& progress) const;
 
     Conninfo conninfo_;
     ConnectValues options_;
     std::shared_ptr<Semaphore> cancels_ = std::make_shared<Semaphore>(4);
+    std::string settings_;  // as a statement; empty: there are none
     Duration limit_;
     Target target_ = Target::any;
     bool balance_ = false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "connect.hpp"
 
+#include "running.hpp"
+
 #include <coaio/core/error.hpp>
 #include <coaio/core/io.hpp>
 #include <coaio/core/timeout.hpp>
@@ -108,6 +110,7 @@ Coro<PqConnector::SessionPtr> PqConnector::try_address(const Host& host, std::st
                                                        ConnectProgress& progress) {
     const TimePoint began = Clock::now();
     ErrorFields problem;
+    progress.place = place(host, address);
     Timeout limit(deadline);
     try {
         auto session = co_await reach(host, address, progress);
@@ -123,7 +126,7 @@ Coro<PqConnector::SessionPtr> PqConnector::try_address(const Host& host, std::st
         if (!passed(limit)) throw;
         problem = no_answer(Clock::now() - began);
     }
-    progress.failed(place(host, address), std::move(problem));
+    progress.failed(progress.place, std::move(problem));
     co_return nullptr;
 }
 
@@ -178,6 +181,27 @@ Coro<PqConnector::SessionPtr> PqConnector::handshake(const Host& host, const std
         if (wanted == pq::Progress::failed) throw ConnectionError(session->connect_error());
     }
     co_return std::move(session);
+}
+
+Coro<bool> PqConnector::apply_settings(Link& link, TimePoint deadline, ConnectProgress& progress) const {
+    const TimePoint began = Clock::now();
+    ErrorFields problem;
+    Timeout limit(deadline);
+    try {
+        co_await ignore(link.command(settings_, OnCancel::close));
+        limit.leave();
+        co_return true;
+    } catch (const Error& error) {
+        limit.leave();
+        problem = error.fields();
+    } catch (...) {
+        if (!passed(limit)) throw;
+        problem = no_answer(Clock::now() - began);
+    }
+    problem.sql = without_literals(settings_);
+    if (problem.connection_good) throw_error(std::move(problem));  // the server does not want them
+    progress.failed(progress.place, std::move(problem));
+    co_return false;
 }
 
 }  // namespace coaio::db::detail

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/db/connection.hpp>
+#include <coaio/db/pool.hpp>
 
+#include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
@@ -8,6 +10,7 @@
 
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/postgres_proxy.hpp"
 #include "support/throws.hpp"
 
 namespace db = coaio::db;
@@ -119,6 +122,50 @@ Coro<> set_up(std::string url) {
     CHECK(heard == "hello");
 }
 
+Coro<> set_anything(std::string url) {
+    const std::string odd = "it's a \\ \"text\" ü";
+    const auto options = db::ConnectOptions().setting("my.text", odd);
+    const auto connection = co_await db::Connection::connect(url + " options='-c standard_conforming_strings=off'",
+                                                             db::ConnectOptions(options).setting("my.more", "\\' x"));
+    const auto [text, more] =
+        (co_await connection.query("select current_setting('my.text'), current_setting('my.more')"))
+            .one<std::string, std::string>();
+    CHECK(text == odd);
+    CHECK(more == "\\' x");
+    std::string why;
+    try {
+        const auto none = co_await db::Connection::connect(url, db::ConnectOptions().setting("no_such", "secret"));
+    } catch (const db::Error& error) {
+        why = error.what();
+        CHECK(error.sqlstate() == "42704");
+    }
+    CHECK_THAT(why, tests::contains("no_such"));
+    CHECK_THAT(why, !tests::contains("secret"));
+}
+
+Coro<> lose_over_settings(std::string url, tests::PostgresProxy& proxy) {
+    const db::Pool pool(url, db::PoolOptions().max_size(1).setting("my.text", "a"));
+    proxy.on(tests::Spot(tests::Way::to_server, 'Q').containing("set_config"), tests::Fault::cut_after());
+    const auto text = co_await pool.query_value<std::string>("select current_setting('my.text')");
+    CHECK(text == "a");
+    CHECK(pool.statistics().connect_errors == 1);
+    CHECK(pool.statistics().opened == 1);
+}
+
+Coro<> hear_nothing_of_settings(std::string url, tests::PostgresProxy& proxy) {
+    proxy.on(tests::Spot(tests::Way::to_server, 'Q').containing("set_config"), tests::Fault::freeze());
+    const auto options = db::ConnectOptions().setting("my.text", "a").connect_timeout(2s).cancel_timeout(1h);
+    std::string why;
+    try {
+        const auto connection = co_await coaio::wait_for(db::Connection::connect(url, options), 1min);
+    } catch (const db::ConnectionError& error) {
+        why = error.what();
+        CHECK(error.attempts().size() == 1);
+    }
+    CHECK_THAT(why, tests::contains("no answer within"));
+    CHECK(proxy.fired() == 1);
+}
+
 Coro<std::string> connect_problem(std::string url, coaio::Duration limit = 5s) {
     try {
         auto connection = co_await db::Connection::connect(url, db::ConnectOptions().connect_timeout(limit));
@@ -213,6 +260,23 @@ TEST_CASE("TYP-17 STM-07: a type without a binary form comes as text, and so doe
 TEST_CASE("CON-14 LPQ-11: settings are set at connect and notices come to the handler", "[pgtest]") {
     tests::Database database;
     coaio::testing::run(set_up(database.conninfo()));
+}
+
+TEST_CASE("CON-14: settings have any value, and one that the server does not want is a clear error", "[pgtest]") {
+    tests::Database database;
+    coaio::testing::run(set_anything(database.conninfo()));
+}
+
+TEST_CASE("POL-10: a connection that is lost over its settings fails nobody who waits", "[pgtest]") {
+    tests::Database database;
+    tests::PostgresProxy proxy(database.server());
+    coaio::run(lose_over_settings(proxy.conninfo(database.name()), proxy));
+}
+
+TEST_CASE("CON-02: a server that falls silent over the settings ends the connect in its time", "[pgtest]") {
+    tests::Database database;
+    tests::PostgresProxy proxy(database.server());
+    coaio::run(hear_nothing_of_settings(proxy.conninfo(database.name()), proxy));
 }
 
 TEST_CASE("connecting fails with what was tried and the server's SQLSTATE", "[pgtest]") {

@@ -2,6 +2,7 @@
 #include "conninfo.hpp"
 
 #include <coaio/db/error.hpp>
+#include <coaio/db/pool.hpp>
 
 #include "support/catch.hpp"
 
@@ -94,6 +95,7 @@ TEST_CASE("CON-12: a NUL byte is refused wherever it comes in") {
     CHECK(problem_of("postgresql://a%00b@host/x") != "accepted");
     auto info = db::Conninfo::parse("user=me");
     CHECK_THROWS_AS(info.set("user", std::string("a\0options", 9)), db::UsageError);
+    CHECK_THROWS_AS(db::Pool("user=me", db::PoolOptions().setting("role", std::string("a\0b", 3))), db::UsageError);
 }
 
 TEST_CASE("a default gives way to what was given") {
