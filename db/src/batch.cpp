@@ -45,9 +45,7 @@ Coro<BatchAnswers> run_batch(std::shared_ptr<Path> path, Batch batch) {
     if (batch.empty()) co_return BatchAnswers();
     check(batch);
     co_await Path::open(path);
-    BatchAnswers answers = co_await path->link().run_batch(batch.statements());
-    path->close();
-    co_return answers;
+    co_return co_await path->link().run_batch(batch.statements());
 }
 
 Coro<std::vector<Rows>> all_rows(Coro<BatchAnswers> answers) {

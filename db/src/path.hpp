@@ -18,6 +18,9 @@ public:
     Path(std::shared_ptr<PoolState> pool, std::shared_ptr<const void> keeper) noexcept
         : pool_(std::move(pool)), keeper_(std::move(keeper)) {}
     Path(std::shared_ptr<Use> use, std::uint64_t scope) noexcept : use_(std::move(use)), scope_(scope) {}
+    Path(const Path&) = delete;
+    Path& operator=(const Path&) = delete;
+    ~Path() { close(); }
 
     /// The same way for something else.
     [[nodiscard]] std::shared_ptr<Path> again() const;

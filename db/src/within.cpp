@@ -27,18 +27,9 @@ std::string in_ms(Duration left) {
     return std::to_string(std::clamp<std::int64_t>(ms, 1, 2'147'483'647));
 }
 
-[[noreturn]] void rethrow_of(const std::string& sql, const std::exception_ptr& failure) {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const ConnectionError& error) {
-        ErrorFields fields = error.fields();
-        fields.sql = cut_sql(sql);
-        throw ConnectionError(std::move(fields));
-    } catch (const Error& error) {
-        ErrorFields fields = error.fields();
-        fields.sql = cut_sql(sql);
-        throw_error(std::move(fields));
-    }
+ErrorFields said_of(const std::string& sql, ErrorFields fields) {
+    fields.sql = cut_sql(sql);
+    return fields;
 }
 
 Rows rows_of(const std::string& sql, detail::BatchAnswers answers) {
@@ -46,7 +37,11 @@ Rows rows_of(const std::string& sql, detail::BatchAnswers answers) {
     try {
         std::rethrow_exception(answers[1].error());
     } catch (const BatchError&) {  // for want of what stands before it
-        rethrow_of(sql, answers[0].error());
+    }
+    try {
+        std::rethrow_exception(answers[0].error());
+    } catch (const Error& error) {
+        throw_error(said_of(sql, error.fields()));
     }
 }
 
@@ -60,16 +55,11 @@ Coro<Rows> run_now(std::shared_ptr<detail::Path> path, TimePoint deadline, std::
     sent.emplace_back(set_timeout, Params::of(in_ms(left)));
     sent.emplace_back(sql, std::move(params));
     if (link.in_transaction()) sent.emplace_back(restore_timeout, Params());
-    detail::BatchAnswers answers;
-    std::exception_ptr failure;
     try {
-        answers = co_await link.run_batch(sent);
-    } catch (const ConnectionError&) {
-        failure = std::current_exception();
+        co_return rows_of(sql, co_await link.run_batch(sent));
+    } catch (const ConnectionError& error) {
+        throw ConnectionError(said_of(sql, error.fields()));
     }
-    path->close();
-    if (failure) rethrow_of(sql, failure);
-    co_return rows_of(sql, std::move(answers));
 }
 
 Coro<Rows> run_within(std::shared_ptr<detail::Path> path, Duration limit, std::string sql, Params params) {

@@ -109,6 +109,29 @@ Coro<> release_while_busy(std::string url) {
     CHECK(fine == 2);
 }
 
+template <class T>
+Coro<> release_and_cancel(db::Pool pool, db::Connection& connection, Coro<T> statement) {
+    auto task = coaio::create_task(std::move(statement));
+    co_await coaio::sleep(0s);
+    connection.release();
+    CHECK(pool.statistics().in_use == 1);
+    task.cancel();
+    const bool cancelled = co_await tests::throws<coaio::CancelledError>(task);
+    CHECK(cancelled);
+    CHECK(pool.statistics().in_use == 0);
+}
+
+Coro<> release_what_is_cancelled(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).cancel_timeout(30s));
+    auto connection = co_await pool.acquire();
+    co_await release_and_cancel(pool, connection, connection.within(30s).query("select pg_sleep(60)"));
+    connection = co_await pool.acquire();
+    db::Batch batch;
+    batch.add("select 1");
+    batch.add("select pg_sleep(60)");
+    co_await release_and_cancel(pool, connection, connection.batch(std::move(batch)));
+}
+
 Coro<> end_it_by_a_statement(std::string url) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
     co_await pool.execute("create table t (n int)");
@@ -259,6 +282,11 @@ TEST_CASE("a connection given back inside its transaction rolls it back", "[pgte
 TEST_CASE("a connection given back while it is in use is back when that has ended", "[pgtest]") {
     tests::Database database;
     coaio::run(release_while_busy(database.conninfo()));
+}
+
+TEST_CASE("a connection given back while it is in use is back when that was cancelled", "[pgtest]") {
+    tests::Database database;
+    coaio::run(release_what_is_cancelled(database.conninfo()));
 }
 
 TEST_CASE("after COMMIT or ROLLBACK as a statement the body's handle runs nothing more", "[pgtest]") {
