@@ -139,8 +139,9 @@ std::string normalized_sql(std::string_view sql) {
     const std::string_view in = text;
     std::string out;
     for (std::size_t at = 0; at < in.size();) {
-        if (out.size() >= most) return out + "…";
         const char c = in[at];
+        const bool inside = (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;  // of a character
+        if (out.size() >= most && !inside) return out + "…";
         const bool after_word = at > 0 && (is_word(in[at - 1]) || in[at - 1] == '$');
         const bool number = is_digit(c) || (c == '.' && at + 1 < in.size() && is_digit(in[at + 1]));
         if (c == '\'') {

@@ -346,6 +346,11 @@ TEST_CASE("OBS-02: statements in a log have no literals") {
     CHECK(db::normalized_sql("limit/* no */5") == "limit ?");
     CHECK(db::normalized_sql("select 'open") == "select ?");
     CHECK(db::normalized_sql(std::string(10'000, 'x')).size() < 2'060);
+    std::string wide = "x";
+    for (int i = 0; i < 2'000; ++i) wide += "ü";
+    const std::string cut = db::normalized_sql(wide);
+    CHECK(cut == wide.substr(0, cut.size() - 3) + "…");
+    CHECK(cut.size() % 2 == 0);  // no half of a letter
     CHECK(db::normalized_sql("").empty());
 }
 
