@@ -40,10 +40,12 @@ Slot& PoolState::add_slot() {
     return slot;
 }
 
-void PoolState::start(Slot& slot, Coro<> (*work)(WorkGuard)) {
+bool PoolState::start(Slot& slot, Coro<> (*work)(WorkGuard)) {
     try {
         slot.worker = create_task(work(WorkGuard(shared_from_this(), slot)), {.name = "db pool", .eager_start = false});
-    } catch (...) {  // no memory: the slot went with its guard
+        return true;
+    } catch (...) {  // the slot went with its guard
+        return false;
     }
 }
 
@@ -53,7 +55,7 @@ void PoolState::grow() {
     const std::size_t missing = ready < values_.min_size ? values_.min_size - ready : 0;
     const std::size_t wanted = std::max(waiting_count_, missing);
     while (opening_ < wanted && opening_ < at_once_ && slots_.size() < values_.max_size) {
-        start(add_slot(), open);
+        if (!start(add_slot(), open)) return;
     }
 }
 
@@ -188,6 +190,11 @@ Coro<> PoolState::clean(WorkGuard work) {
 }
 
 void PoolState::expire() {
+    begin_era();
+    grow();
+}
+
+void PoolState::begin_era() noexcept {
     ++era_;
     const std::vector<Slot*> old = std::exchange(idle_, {});
     for (Slot* each : old) remove(*each, &PoolClosures::expired);
@@ -196,7 +203,7 @@ void PoolState::expire() {
 void PoolState::relocate(Slot& slot) noexcept {
     const bool news = slot.era == era_;
     remove(slot, &PoolClosures::misplaced);
-    if (news) expire();
+    if (news) begin_era();
 }
 
 void PoolState::arm_housekeeping() {

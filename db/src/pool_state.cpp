@@ -89,7 +89,6 @@ PoolState::PoolState(std::shared_ptr<Connector> connector, PoolValues values, Du
       values_(values),
       cancel_timeout_(cancel_timeout),
       warn_(std::move(warn)) {
-    values_.max_size = std::max<std::size_t>(values_.max_size, 1);
     values_.max_idle = std::min<Duration>(values_.max_idle, 24h * 3650);
     values_.max_lifetime = std::min<Duration>(values_.max_lifetime, 24h * 3650);
     values_.min_size = std::min(values_.min_size, values_.max_size);

@@ -132,8 +132,8 @@ public:
     /// Opens one more, where there may be more, for whoever comes.
     void grow_ahead();
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_count_; }
-    /// All connections are free, and there is one.
-    [[nodiscard]] bool nobody_there() const noexcept { return !idle_.empty() && idle_.size() == slots_.size(); }
+    /// All connections are free, and there are two at least: whoever comes next finds one as well.
+    [[nodiscard]] bool nobody_there() const noexcept { return idle_.size() > 1 && idle_.size() == slots_.size(); }
     [[nodiscard]] bool closed() const noexcept { return closed_; }
     [[noreturn]] void throw_timeout(Duration waited) const;
 
@@ -154,7 +154,8 @@ private:
 
     void grow();
     [[nodiscard]] Slot& add_slot();
-    void start(Slot& slot, Coro<> (*work)(WorkGuard));
+    /// False: there was no memory, and the slot is gone.
+    bool start(Slot& slot, Coro<> (*work)(WorkGuard));
     [[nodiscard]] static Coro<> open(WorkGuard work);
     [[nodiscard]] static Coro<> clean(WorkGuard work);
     void opened(Slot& slot, std::unique_ptr<Link> link);
@@ -164,6 +165,8 @@ private:
     void offer(Slot& slot);
     void take_back(Slot& slot) noexcept;
     void remove(Slot& slot, Reason reason) noexcept;
+    /// What was opened before is not used again.
+    void begin_era() noexcept;
     /// One that is misplaced goes, and so do those that were opened before that was known.
     void relocate(Slot& slot) noexcept;
     void fail_waiters(const std::exception_ptr& failure) noexcept;

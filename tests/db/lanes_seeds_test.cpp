@@ -140,6 +140,20 @@ Coro<> grow_old() {
     co_await require_whole(world);
 }
 
+Coro<> share_the_only_one() {
+    LaneWorld world(of_size(0));
+    co_await warm_up(world);
+    const std::size_t before = world.server->laned;
+    std::vector<Coro<>> all;
+    for (int i = 0; i < 3; ++i) all.push_back(ask(world, i));
+    const auto began = coaio::Clock::now();
+    co_await coaio::gather(std::move(all));
+    CHECK(coaio::Clock::now() - began < 1s);
+    CHECK(world.server->laned == before + 3);
+    CHECK(world.server->most_sessions == 1);
+    co_await require_whole(world);
+}
+
 Coro<> send_much() {
     LaneWorld world(of_size(1).pipelining(32));
     const std::string sixty_kb(60 * 1024, 'x');
@@ -186,6 +200,10 @@ TEST_CASE("CAN-09 CAN-10: one that would run for long, cut at any turn, is cance
 
 TEST_CASE("POL-13: a connection that statements share is replaced in its time, also when they never end") {
     coaio::testing::explore(grow_old);
+}
+
+TEST_CASE("PIP-05: the statements of a pool of one connection all share it, and so do those of one of none") {
+    coaio::testing::explore(share_the_only_one);
 }
 
 TEST_CASE("PIP-07: what is under way on one connection is limited in bytes") { coaio::testing::explore(send_much); }

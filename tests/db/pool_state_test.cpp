@@ -343,6 +343,10 @@ Coro<> keep_some(World& world) {
     CHECK(world.pool->statistics().idle == 3);
     co_await coaio::sleep(2h);
     CHECK(world.pool->statistics().idle == 3);
+    world.pool->expire();
+    CHECK(world.pool->statistics().idle == 0);
+    co_await coaio::sleep(1s);
+    CHECK(world.pool->statistics().idle == 3);
 }
 
 Coro<> return_dirty(World& world) {

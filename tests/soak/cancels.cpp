@@ -297,7 +297,7 @@ Coro<> look_after(World& world, const Step& step, Tally& tally) {
 
 Coro<Tally> cancel_often(World& world, const Step& step, int times) {
     // On one connection, so that each query comes after the cancel on that very one; it has all the time it needs.
-    auto options = db::PoolOptions().max_size(1).cancel_timeout(30s);
+    auto options = db::PoolOptions().max_size(1).cancel_timeout(30s).ping_timeout(30s);
     if (step.act == acquire) options.ping_after(0s);
     world.pool.emplace(world.proxy.conninfo("cancels"), options);
     co_await ask(world);

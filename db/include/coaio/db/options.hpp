@@ -8,6 +8,7 @@
 #include <coaio/core/detail/closure.hpp>
 #include <coaio/core/time.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -130,8 +131,8 @@ public:
     }
     /// Who knows the password, in place of the connection string, the environment and the password file. It is asked for
     /// every new session, and of several hosts for each that is tried: passwords may change, or be made for a quarter of
-    /// an hour. Its time counts as connecting does; what it throws, connecting throws. The lambda lives as long as what
-    /// connects.
+    /// an hour. Its time counts as connecting does; what it throws, connecting throws. An empty one is none: then the
+    /// others are asked after all. The lambda lives as long as what connects.
     ///
     ///     auto provider = [vault](coaio::db::PasswordRequest& request) -> coaio::Coro<std::string> {
     ///         co_return co_await vault->secret_of(request.user());
@@ -197,7 +198,7 @@ public:
 
     /// Never more sessions than this at the server, those being opened or cleaned up included. 10; at least 1.
     PoolOptions& max_size(std::size_t value) {
-        pool_.max_size = value;
+        pool_.max_size = std::max<std::size_t>(value, 1);
         return *this;
     }
     /// Kept open in the background once the pool is in use. 0.
@@ -245,6 +246,11 @@ public:
     /// A connection that was idle for this long is tried with a round trip before it is handed out. 1 s; 0: always.
     PoolOptions& ping_after(Duration value) {
         pool_.ping_after = value;
+        return *this;
+    }
+    /// How long that round trip may take before the connection counts as lost and another one is taken. 2 s.
+    PoolOptions& ping_timeout(Duration value) {
+        pool_.ping_timeout = value;
         return *this;
     }
 
