@@ -38,9 +38,9 @@ public:
     /// all of it, or closes the session. Gives the failure with what is known of the outcome.
     virtual Coro<std::exception_ptr> end_lane(std::exception_ptr failure) = 0;
 
-    /// Whether it failed because what the server had prepared is stale or gone; it is forgotten then.
-    [[nodiscard]] virtual bool forget_stale(const std::string& sql, const Params& params,
-                                            const std::exception_ptr& failure) = 0;
+    /// Whether it failed because what the server had prepared is stale or gone; that is forgotten then.
+    [[nodiscard]] virtual bool lane_stale(const std::string& sql, const Params& params,
+                                          const std::exception_ptr& failure) = 0;
 };
 
 }  // namespace coaio::db::detail

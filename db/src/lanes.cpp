@@ -389,10 +389,8 @@ void Lanes::answered(Lane& lane, LaneLink::Answer answer) {
         return;
     }
     answer.failure->sql = cut_sql(*ask.sql_);
-    // One may have counted on the preparation of another that failed.
-    const bool gone = answer.failure->sqlstate == sqlstate::invalid_statement_name;
     ask.failure = make_error(std::move(*answer.failure));
-    if (lane.link->forget_stale(*ask.sql_, *ask.params_, ask.failure) || gone) {
+    if (lane.link->lane_stale(*ask.sql_, *ask.params_, ask.failure)) {
         ask.failure = nullptr;
         known_.erase(*ask.sql_);
         run_by_itself(ask);

@@ -368,17 +368,21 @@ std::exception_ptr PqLink::judge(std::exception_ptr failure, const std::string& 
     }
 }
 
-bool PqLink::forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure) {
+bool is_stale(const std::exception_ptr& failure) {
     try {
         std::rethrow_exception(failure);
     } catch (const Error& error) {
         const auto says = [&error](const char* words) { return error.message().find(words) != std::string::npos; };
         const bool changed = (error.is("0A000") && says("cached plan")) ||
                              (error.is("XX000") && says("cache lookup failed for type"));  // it was dropped
-        if (!error.connection_good() || (!changed && !error.is(sqlstate::invalid_statement_name))) return false;
+        return error.connection_good() && (changed || error.is(sqlstate::invalid_statement_name));
     } catch (...) {
         return false;
     }
+}
+
+bool PqLink::forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure) {
+    if (!is_stale(failure)) return false;
     statements_.doubt_all();
     const std::string key = Statements::key(sql, params);
     const bool known = statements_.find(key) != nullptr;

@@ -30,6 +30,8 @@
 namespace coaio::db::detail {
 
 [[noreturn]] void throw_out_of_step();
+/// What the server had prepared has changed, or is gone.
+[[nodiscard]] bool is_stale(const std::exception_ptr& failure);
 /// The server takes parameters that stand nowhere in the statement, where their types are declared.
 void refuse_surplus(std::string_view sql, const Params& params);
 /// Whether it answers a command after which the session has no prepared statements.
@@ -101,8 +103,8 @@ public:
     Coro<Answer> lane_answer() override;
     Coro<> leave_lane() override;
     Coro<std::exception_ptr> end_lane(std::exception_ptr failure) override;
-    [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params,
-                                    const std::exception_ptr& failure) override;
+    [[nodiscard]] bool lane_stale(const std::string& sql, const Params& params,
+                                  const std::exception_ptr& failure) override;
 
     /// By a scope or by a statement of the user's.
     [[nodiscard]] bool in_transaction() const noexcept;
@@ -165,6 +167,8 @@ private:
 
     void drop_in_lane();
     [[nodiscard]] Coro<Answer> lane_segment();
+    /// Whether a statement that was kept prepared failed because it is stale or gone; it is forgotten then.
+    [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
     void send_together();
     void start() noexcept { in_flight_ = sent_ = true; }

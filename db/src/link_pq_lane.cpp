@@ -127,6 +127,12 @@ Coro<LaneLink::Answer> PqLink::lane_segment() {
     co_return answer;
 }
 
+// Each was prepared: where it is not kept any more, one in front was stale too, or was to prepare it and failed.
+bool PqLink::lane_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure) {
+    static_cast<void>(forget_stale(sql, params, failure));
+    return is_stale(failure);
+}
+
 Coro<> PqLink::leave_lane() {
     while (!lane_.empty()) static_cast<void>(co_await lane_segment());
     session_->exit_pipeline();

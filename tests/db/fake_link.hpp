@@ -152,7 +152,7 @@ public:
         busy_ = false;
         co_return failure;
     }
-    [[nodiscard]] bool forget_stale(const std::string&, const coaio::db::Params&, const std::exception_ptr&) override {
+    [[nodiscard]] bool lane_stale(const std::string&, const coaio::db::Params&, const std::exception_ptr&) override {
         return false;
     }
 

@@ -7,6 +7,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
+#include <coaio/core/wait.hpp>
 
 #include "core/world.hpp"
 #include "db/fake_station.hpp"
@@ -16,7 +17,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace db = coaio::db;
 using coaio::Coro;
@@ -78,7 +81,10 @@ public:
     }
 
     Coro<> settle() override {
-        co_await coaio::wait_for(all_over(), 1h);  // whoever hangs hangs for ever
+        const auto ends = coaio::create_task(all_over());
+        const auto waited = co_await coaio::wait(std::vector(1, ends), coaio::ALL_COMPLETED, 1h);
+        expect(waited.pending.empty(), "somebody hangs");
+        co_await ends;
         station_->down = station_->silent = station_->refuses = false;
         if (listener_) {
             co_await coaio::wait_for(hear_again(), 1h);
@@ -148,6 +154,7 @@ private:
     Coro<> hear_again() {
         auto subscription = co_await listener_->subscribe("a");
         co_await listener_->listen("shared");
+        co_await coaio::sleep(1s);  // what nobody wants any more is given up meanwhile
         expect(station_->channels() == std::set<std::string>({"a", "shared"}), "the server listens to something else");
         station_->notify("shared", "1");
         station_->notify("a", "1000");
