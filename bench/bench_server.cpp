@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // coaio-bench-server: the TechEmpower endpoints and a TCP echo, as plainly as a user would write them. Told what to do by
-// its environment: PORT ECHO_PORT WORKERS, PGHOST PGPORT PGUSER PGDATABASE, DB_CONNS (the pool's size),
-// DB_PIPELINING (statements on one connection at once), NO_DB=1.
+// its environment: PORT ECHO_PORT WORKERS, PGHOST PGPORT PGUSER PGDATABASE, DB_CONNS (of which two are shared), NO_DB=1.
 
 #include <nlohmann/json.hpp>
 
@@ -61,12 +60,39 @@ constexpr std::string_view select_world = "select id, randomnumber from world wh
 
 std::int32_t random_id() { return static_cast<std::int32_t>(coaio::get_running_loop().random() % 10'000) + 1; }
 
-nlohmann::json to_json(const World& world) { return {{"id", world.id}, {"randomNumber", world.random_number}}; }
+void append_number(std::string& text, std::int32_t number) {
+    std::array<char, 12> digits;
+    const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    text.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
+}
 
-nlohmann::json to_json(const std::vector<World>& worlds) {
-    auto list = nlohmann::json::array();
-    for (const World& world : worlds) list.push_back(to_json(world));
-    return list;
+// Two numbers are written sooner than a document of them is built.
+void append_json(std::string& text, const World& world) {
+    text += R"({"id":)";
+    append_number(text, world.id);
+    text += R"(,"randomNumber":)";
+    append_number(text, world.random_number);
+    text += '}';
+}
+
+constexpr std::size_t longest_json = 48;  // of one
+
+std::string to_json(const World& world) {
+    std::string text;
+    text.reserve(longest_json);
+    append_json(text, world);
+    return text;
+}
+
+std::string to_json(const std::vector<World>& worlds) {
+    std::string text;
+    text.reserve(worlds.size() * longest_json);
+    text += '[';
+    for (const World& world : worlds) {
+        if (text.size() > 1) text += ',';
+        append_json(text, world);
+    }
+    return text += ']';
 }
 
 // How many rows were asked for: 1 to 500, 1 for nonsense.
@@ -83,15 +109,18 @@ Coro<World> random_world(db::Pool pool) {
     co_return *world;
 }
 
-Coro<std::vector<World>> random_worlds(db::Pool pool, std::size_t count) {
-    std::vector<Coro<World>> queries;
-    queries.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) queries.push_back(random_world(pool));
-    co_return co_await coaio::gather(std::move(queries));
+Coro<std::vector<World>> random_worlds(const db::Connection& connection, std::size_t count) {
+    std::vector<std::int32_t> ids(count);
+    std::generate(ids.begin(), ids.end(), random_id);
+    const std::vector<db::Rows> found = co_await connection.query_each(select_world, ids);
+    std::vector<World> worlds;
+    worlds.reserve(count);
+    for (const db::Rows& rows : found) worlds.push_back(rows.one<World>());
+    co_return worlds;
 }
 
-Coro<std::vector<World>> updated_worlds(db::Pool pool, std::size_t count) {
-    std::vector<World> worlds = co_await random_worlds(pool, count);
+Coro<std::vector<World>> updated_worlds(const db::Connection& connection, std::size_t count) {
+    std::vector<World> worlds = co_await random_worlds(connection, count);
     // In the order of their ids, so that two updates at once cannot wait for each other.
     std::sort(worlds.begin(), worlds.end(), [](const World& a, const World& b) { return a.id < b.id; });
     std::vector<std::int32_t> ids;
@@ -101,24 +130,34 @@ Coro<std::vector<World>> updated_worlds(db::Pool pool, std::size_t count) {
         ids.push_back(world.id);
         numbers.push_back(world.random_number);
     }
-    co_await pool.execute(
+    co_await connection.execute(
         "update world set randomnumber = v.number from (select unnest($1::int[]) as id, unnest($2::int[]) as number) v "
         "where world.id = v.id",
         ids, numbers);
     co_return worlds;
 }
 
-void append_escaped(std::string& html, std::string_view text) {
-    for (const char c : text) {
-        switch (c) {
-        case '<': html += "&lt;"; break;
-        case '>': html += "&gt;"; break;
-        case '&': html += "&amp;"; break;
-        case '"': html += "&quot;"; break;
-        case '\'': html += "&#39;"; break;
-        default: html += c;
-        }
+// Empty: it stands for itself.
+std::string_view escape_of(char c) {
+    switch (c) {
+    case '<': return "&lt;";
+    case '>': return "&gt;";
+    case '&': return "&amp;";
+    case '"': return "&quot;";
+    case '\'': return "&#39;";
+    default: return {};
     }
+}
+
+void append_escaped(std::string& html, std::string_view text) {
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const std::string_view escape = escape_of(text[i]);
+        if (escape.empty()) continue;
+        html.append(text.substr(begin, i - begin)).append(escape);
+        begin = i + 1;
+    }
+    html.append(text.substr(begin));
 }
 
 std::string fortunes_page(std::vector<Fortune> fortunes) {
@@ -127,28 +166,51 @@ std::string fortunes_page(std::vector<Fortune> fortunes) {
               [](const Fortune& a, const Fortune& b) { return a.message < b.message; });
     std::string html =
         "<!DOCTYPE html><html><head><title>Fortunes</title></head><body><table><tr><th>id</th><th>message</th></tr>";
+    html.reserve(2'048);
     for (const Fortune& fortune : fortunes) {
-        html.append("<tr><td>").append(std::to_string(fortune.id)).append("</td><td>");
+        html += "<tr><td>";
+        append_number(html, fortune.id);
+        html += "</td><td>";
         append_escaped(html, fortune.message);
         html += "</td></tr>";
     }
     return html + "</table></body></html>";
 }
 
-void add_database(http::Router& app, const db::Pool& pool) {
-    app.get("/db", [pool](http::Request&) -> Coro<http::Response> {
+/// Statements that only read share connections; what needs one to itself takes it of another pool.
+struct Pools {
+    db::Pool shared;
+    db::Pool own;
+};
+
+Coro<Pools> open_pools() {
+    const auto connections = env_number<std::size_t>("DB_CONNS", 18);
+    const std::size_t shared = std::min<std::size_t>(2, connections);
+    const std::string url = database_url();
+    const auto sharing = db::PoolOptions().max_size(shared).pipelining(64);
+    const auto owning = db::PoolOptions().max_size(std::max<std::size_t>(connections - shared, 1));
+    const db::Pool first = co_await db::Pool::connect(url, sharing);
+    const db::Pool second = co_await db::Pool::connect(url, owning);
+    const Pools pools{first, second};
+    co_return pools;
+}
+
+void add_database(http::Router& app, const Pools& pools) {
+    app.get("/db", [pool = pools.shared](http::Request&) -> Coro<http::Response> {
         const World world = co_await random_world(pool);
-        co_return http::Response::json(to_json(world));
+        co_return http::Response::json_text(to_json(world));
     });
-    app.get("/queries", [pool](http::Request& request) -> Coro<http::Response> {
-        const std::vector<World> worlds = co_await random_worlds(pool, count_of(request));
-        co_return http::Response::json(to_json(worlds));
+    app.get("/queries", [pool = pools.own](http::Request& request) -> Coro<http::Response> {
+        const db::Connection connection = co_await pool.acquire();
+        const std::vector<World> worlds = co_await random_worlds(connection, count_of(request));
+        co_return http::Response::json_text(to_json(worlds));
     });
-    app.get("/updates", [pool](http::Request& request) -> Coro<http::Response> {
-        const std::vector<World> worlds = co_await updated_worlds(pool, count_of(request));
-        co_return http::Response::json(to_json(worlds));
+    app.get("/updates", [pool = pools.own](http::Request& request) -> Coro<http::Response> {
+        const db::Connection connection = co_await pool.acquire();
+        const std::vector<World> worlds = co_await updated_worlds(connection, count_of(request));
+        co_return http::Response::json_text(to_json(worlds));
     });
-    app.get("/fortunes", [pool](http::Request&) -> Coro<http::Response> {
+    app.get("/fortunes", [pool = pools.shared](http::Request&) -> Coro<http::Response> {
         const db::Rows rows = co_await pool.query("select id, message from fortune");
         co_return http::Response::html(fortunes_page(rows.as<Fortune>().to_vector()));
     });
@@ -163,11 +225,8 @@ Coro<http::Router> build_app() {
         co_return http::Response::json(message);
     });
     if (env("NO_DB", "").empty()) {
-        const std::string url = database_url();
-        const auto options = db::PoolOptions()
-                                 .max_size(env_number<std::size_t>("DB_CONNS", 16))
-                                 .pipelining(env_number<std::size_t>("DB_PIPELINING", 64));
-        add_database(app, co_await db::Pool::connect(url, options));
+        const Pools pools = co_await open_pools();
+        add_database(app, pools);
     }
     co_return app;
 }

@@ -4,6 +4,7 @@
 #include "commit.hpp"
 #include "libpq.hpp"
 #include "path.hpp"
+#include "watch.hpp"
 
 #include <algorithm>
 #include <array>
@@ -46,6 +47,20 @@ Coro<BatchAnswers> run_batch(std::shared_ptr<Path> path, Batch batch) {
     check(batch);
     co_await Path::open(path);
     co_return co_await path->link().run_batch(batch.statements());
+}
+
+Coro<BatchAnswers> run_each(std::shared_ptr<Path> path, std::string sql, std::vector<Params> all) {
+    pq::refuse_nul(sql);
+    if (begins_or_ends_transaction(sql)) {
+        throw UsageError("\"" + cut_sql(sql) + "\" is not a statement for query_each: transactions are scopes");
+    }
+    if (all.empty()) co_return BatchAnswers();
+    co_await Path::open(path);
+    const TraceSource& trace = path->connector().trace();
+    if (trace) sql = traced(std::move(sql), trace);
+    BatchAnswers answers = co_await path->link().run_each(sql, all);
+    path->close();
+    co_return answers;
 }
 
 Coro<std::vector<Rows>> all_rows(Coro<BatchAnswers> answers) {

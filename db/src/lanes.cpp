@@ -147,9 +147,10 @@ Coro<> Lanes::await_start(Ask& ask) {
 void Lanes::enqueue(Ask& ask) {
     pool_->require_open();
     if (pending_.empty() && pool_->waiting() <= openers_) {
+        const TimePoint now = Clock::now();
         if (Lease lease = pool_->take_now()) {
             try {
-                send(add_lane(std::move(lease)), ask);
+                send(add_lane(std::move(lease)), ask, now);
             } catch (const Error&) {
                 run_by_itself(ask);  // the connection went when nobody looked
             }
@@ -157,10 +158,10 @@ void Lanes::enqueue(Ask& ask) {
         }
         Lane* best = nullptr;
         for (Lane& each : lanes_) {
-            if (joinable(each, ask) && (best == nullptr || each.sent.size() < best->sent.size())) best = &each;
+            if (joinable(each, ask, now) && (best == nullptr || each.sent.size() < best->sent.size())) best = &each;
         }
         if (best != nullptr) {
-            send(*best, ask);
+            send(*best, ask, now);
             pool_->grow_ahead();
             return;
         }
@@ -173,18 +174,17 @@ void Lanes::enqueue(Ask& ask) {
     open_lanes();
 }
 
-bool Lanes::joinable(const Lane& lane, const Ask& ask) const {
+bool Lanes::joinable(const Lane& lane, const Ask& ask, TimePoint now) const {
     if (lane.link == nullptr || lane.closed || lane.sent.size() >= values_.pipelining) return false;
     if (lane.lease.link().misplaced()) return false;
-    const TimePoint now = Clock::now();
     if (pool_->worn_out(lane.lease.slot(), now) != nullptr) return false;
     if (lane.sent.empty()) return true;
     return lane.bytes + ask.bytes_ <= most_lane_bytes && quick(now - lane.sent.front().since);
 }
 
-void Lanes::send(Lane& lane, Ask& ask) {
+void Lanes::send(Lane& lane, Ask& ask, TimePoint now) {
     keep_watch();
-    lane.sent.push_back({&ask, Clock::now(), ask.bytes_});
+    lane.sent.push_back({&ask, now, ask.bytes_});
     try {
         lane.link->lane_send(*ask.sql_, *ask.params_);
     } catch (const std::exception&) {
@@ -206,11 +206,13 @@ void Lanes::send(Lane& lane, Ask& ask) {
 void Lanes::feed(Lane& lane, bool its_turn) {
     if (pool_->closed()) return close();
     if (!its_turn && pool_->waiting() > openers_) return;  // they are not overtaken
+    if (pending_.empty()) return;
+    const TimePoint now = Clock::now();
     std::size_t share = pending_.size() / (openers_ + 1) + 1;
-    while (share-- > 0 && !pending_.empty() && joinable(lane, *pending_.front())) {
+    while (share-- > 0 && !pending_.empty() && joinable(lane, *pending_.front(), now)) {
         Ask& ask = *pending_.front();
         pending_.pop_front();
-        send(lane, ask);
+        send(lane, ask, now);
     }
 }
 

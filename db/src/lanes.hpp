@@ -109,8 +109,8 @@ private:
     [[nodiscard]] bool overdue(Duration took) const noexcept { return took >= slack * 5 + fastest_ * 4; }
 
     void enqueue(Ask& ask);
-    [[nodiscard]] bool joinable(const Lane& lane, const Ask& ask) const;
-    void send(Lane& lane, Ask& ask);
+    [[nodiscard]] bool joinable(const Lane& lane, const Ask& ask, TimePoint now) const;
+    void send(Lane& lane, Ask& ask, TimePoint now);
     void feed(Lane& lane, bool its_turn);
     void leave(const Ask& ask) noexcept;
     void keep_watch();

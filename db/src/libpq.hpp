@@ -73,6 +73,9 @@ public:
     [[nodiscard]] std::vector<Oid> column_types() const;
     [[nodiscard]] std::vector<Oid> parameter_types() const;
     [[nodiscard]] std::size_t row_count() const noexcept;
+    /// The command's tag.
+    [[nodiscard]] std::string command() const;
+    [[nodiscard]] bool has_columns_of(const detail::Chunk& chunk) const noexcept;
     /// Copies its rows to the end of the chunk, which is made where there is none yet.
     void copy_rows(std::shared_ptr<detail::Chunk>& chunk) const;
     /// Of a Kind::copy_in or Kind::copy_out: how many columns, and whether as binary.

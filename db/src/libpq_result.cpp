@@ -11,6 +11,10 @@
 namespace coaio::db::pq {
 namespace {
 
+Format format_of(const PGresult* result, int column) noexcept {
+    return PQfformat(result, column) == 1 ? Format::binary : Format::text;
+}
+
 class PgRows final : public detail::ResultData {
 public:
     explicit PgRows(PGresult* owned) noexcept : result_(owned) {}
@@ -28,7 +32,7 @@ public:
         const char* name = PQfname(result_, i);
         column.name = name != nullptr ? name : "";
         column.type = static_cast<Oid>(PQftype(result_, i));
-        column.format = PQfformat(result_, i) == 1 ? Format::binary : Format::text;
+        column.format = format_of(result_, i);
         return column;
     }
     [[nodiscard]] std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept override {
@@ -121,6 +125,21 @@ std::vector<Oid> Result::parameter_types() const {
 
 std::size_t Result::row_count() const noexcept { return static_cast<std::size_t>(PQntuples(result_.get())); }
 
+std::string Result::command() const { return PQcmdStatus(result_.get()); }
+
+bool Result::has_columns_of(const detail::Chunk& chunk) const noexcept {
+    const PGresult* const result = result_.get();
+    if (chunk.column_count() != static_cast<std::size_t>(PQnfields(result))) return false;
+    for (int i = 0; i < PQnfields(result); ++i) {
+        const Column column = chunk.column(static_cast<std::size_t>(i));
+        if (column.type != static_cast<Oid>(PQftype(result, i)) || column.format != format_of(result, i) ||
+            column.name != PQfname(result, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void Result::copy_rows(std::shared_ptr<detail::Chunk>& chunk) const {
     const int columns = PQnfields(result_.get());
     if (!chunk) {
@@ -129,7 +148,7 @@ void Result::copy_rows(std::shared_ptr<detail::Chunk>& chunk) const {
             detail::Chunk::OwnColumn column;
             column.name = PQfname(result_.get(), i);
             column.type = static_cast<Oid>(PQftype(result_.get(), i));
-            column.format = PQfformat(result_.get(), i) == 1 ? Format::binary : Format::text;
+            column.format = format_of(result_.get(), i);
             made->push_back(std::move(column));
         }
         chunk = std::make_shared<detail::Chunk>(std::move(made));

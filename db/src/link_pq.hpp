@@ -22,6 +22,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +35,8 @@ namespace coaio::db::detail {
 [[nodiscard]] bool is_stale(const std::exception_ptr& failure);
 /// The server takes parameters that stand nowhere in the statement, where their types are declared.
 void refuse_surplus(std::string_view sql, const Params& params);
+class RunRows;
+
 /// Whether it answers a command after which the session has no prepared statements.
 [[nodiscard]] bool drops_statements(const Rows& answer) noexcept;
 
@@ -77,6 +80,8 @@ public:
     [[nodiscard]] std::string next_cursor() { return "coaio_cursor_" + std::to_string(++cursors_); }
     /// All in one pipeline with one Sync.
     [[nodiscard]] Coro<BatchAnswers> run_batch(const std::vector<Batch::Statement>& statements);
+    /// One statement with each of these, in a pipeline, with a Sync for each.
+    [[nodiscard]] Coro<BatchAnswers> run_each(const std::string& sql, const std::vector<Params>& all);
 
     // What takes several steps: after `begin_…` the link is busy, `flowing`, until the last step, a step that fails, or
     // `leave`.
@@ -143,6 +148,12 @@ private:
     [[nodiscard]] Coro<BatchAnswers> execute_batch(const std::vector<Batch::Statement>& statements);
     void begin_pipeline();
     [[nodiscard]] Coro<std::optional<pq::Result>> pipeline_result();
+    [[nodiscard]] Coro<BatchAnswers> run_each_now(const std::string& sql, const std::vector<Params>& all);
+    [[nodiscard]] Coro<> execute_each(const std::string& sql, const std::vector<Params>& all,
+                                      const std::vector<std::size_t>& due, RunRows& rows, BatchAnswers& answers);
+    void send_some(const std::string& sql, const std::vector<Params>& all, std::span<const std::size_t> which,
+                   bool keeps);
+    [[nodiscard]] bool take_answer(const std::string& sql, std::size_t run, RunRows& rows, BatchAnswers& answers);
     [[nodiscard]] ErrorFields failure_of(const pq::Result& result, const std::string& sql);
 
     /// Looks up those that users made, where they were not met before.
@@ -169,6 +180,7 @@ private:
     [[nodiscard]] Coro<Answer> lane_segment();
     /// Whether a statement that was kept prepared failed because it is stale or gone; it is forgotten then.
     [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
+    [[nodiscard]] Coro<Answer> next_asked();
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
     void send_together();
     void start() noexcept { in_flight_ = sent_ = true; }

@@ -41,10 +41,10 @@ void PqLink::lane_send(const std::string& sql, const Params& params) {
     drop_in_lane();
     start();
     LaneSent sent;
-    const std::string key = Statements::key(sql, params);
-    if (const Prepared* const known = statements_.find(key)) {
+    if (const Prepared* const known = statements_.find(sql, params)) {
         session_->send_prepared(known->name, params, known->results);
     } else {
+        const std::string key = Statements::key(sql, params);
         const auto same = [&key](const LaneSent& each) { return each.fresh && each.fresh->key == key; };
         const auto before = std::find_if(lane_.rbegin(), lane_.rend(), same);
         std::string name;
@@ -84,6 +84,11 @@ void PqLink::send_together() {
 }
 
 Coro<LaneLink::Answer> PqLink::lane_answer() {
+    if (lane_.front().asked) return lane_segment();
+    return next_asked();
+}
+
+Coro<LaneLink::Answer> PqLink::next_asked() {
     while (!lane_.front().asked) static_cast<void>(co_await lane_segment());
     co_return co_await lane_segment();
 }

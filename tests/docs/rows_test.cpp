@@ -66,6 +66,15 @@ coaio::Coro<int> replace(coaio::db::Pool pool, std::string before, std::string a
 }
 // [/batch]
 
+// [each]
+coaio::Coro<int> sum_of(coaio::db::Pool pool, std::vector<std::string> names) {
+    const auto found = co_await pool.query_each("select age from users where name = $1", names);
+    int sum = 0;
+    for (const coaio::db::Rows& rows : found) sum += rows.value<int>();
+    co_return sum;
+}
+// [/each]
+
 coaio::Coro<> use_all(std::string url) {
     auto pool = co_await coaio::db::Pool::connect(url);
     co_await pool.execute("create table users (name text, age int)");
@@ -79,6 +88,9 @@ coaio::Coro<> use_all(std::string url) {
     CHECK(sum == 42);
     const auto count = co_await replace(pool, "ann", "zoe");
     CHECK(count == 2);
+    const std::vector<std::string> left{"bob", "zoe"};
+    sum = co_await sum_of(pool, left);
+    CHECK(sum == 22);
     const auto csv = co_await export_csv(pool);
     CHECK(csv == "bob,21\nzoe,1\n");
 }

@@ -67,6 +67,7 @@ class Path;
 using BatchAnswers = std::vector<coaio::Outcome<Rows>>;
 
 [[nodiscard]] Coro<BatchAnswers> run_batch(std::shared_ptr<Path> path, Batch batch);
+[[nodiscard]] Coro<BatchAnswers> run_each(std::shared_ptr<Path> path, std::string sql, std::vector<Params> all);
 [[nodiscard]] Coro<std::vector<Rows>> all_rows(Coro<BatchAnswers> answers);
 
 }  // namespace detail

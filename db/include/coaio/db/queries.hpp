@@ -14,10 +14,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace coaio::db {
 
@@ -38,6 +41,22 @@ template <class... Ps>
     return Params::of(params...);
 }
 [[nodiscard]] inline Params encode(const Params& params) { return params; }
+
+template <class T>
+[[nodiscard]] Params encode_run(const T& value) {
+    return Params::of(value);
+}
+template <class... Ts>
+[[nodiscard]] Params encode_run(const std::tuple<Ts...>& values) {
+    return std::apply([](const Ts&... each) { return Params::of(each...); }, values);
+}
+template <std::ranges::input_range R>
+[[nodiscard]] std::vector<Params> encode_each(const R& values) {
+    std::vector<Params> runs;
+    if constexpr (std::ranges::sized_range<const R>) runs.reserve(std::ranges::size(values));
+    for (const auto& each : values) runs.push_back(encode_run(each));
+    return runs;
+}
 
 template <class... Ts>
 Coro<std::optional<RowType<Ts...>>> read_optional(Coro<Rows> answer) {
@@ -115,6 +134,34 @@ public:
     /// after it, and "rolled back" for those before it, unless they stand in a transaction that is still open.
     [[nodiscard]] Coro<std::vector<coaio::Outcome<Rows>>> batch(ReturnExceptions, Batch statements) const {
         return detail::run_batch(self().path(), std::move(statements));
+    }
+
+    /// Runs one statement many times on one connection, each time with other parameters, in about one round trip, and
+    /// gives the rows of each run. A run is a statement of its own, unlike one of a batch: outside a transaction each
+    /// takes effect or fails by itself, and those after one that failed run all the same. The form with values runs it
+    /// for each, as `$1`, and for a tuple as `$1`, `$2`, ….
+    ///
+    /// Errors: that of the first run that failed, once all have ended; none runs if it cannot be prepared. A statement
+    /// that begins or ends a transaction is a UsageError. Cancellation: as of a query; of the runs some may have taken
+    /// effect, also some whose turn was yet to come.
+    ///
+    ///     const std::vector<coaio::db::Rows> found = co_await pool.query_each("select … where id = $1", ids);
+    [[nodiscard]] Coro<std::vector<Rows>> query_each(std::string_view sql, std::vector<Params> runs) const {
+        return detail::all_rows(detail::run_each(self().path(), std::string(sql), std::move(runs)));
+    }
+    template <std::ranges::input_range R>
+    [[nodiscard]] Coro<std::vector<Rows>> query_each(std::string_view sql, const R& values) const {
+        return query_each(sql, detail::encode_each(values));
+    }
+    /// The same with an outcome for each run.
+    [[nodiscard]] Coro<std::vector<coaio::Outcome<Rows>>> query_each(ReturnExceptions, std::string_view sql,
+                                                                     std::vector<Params> runs) const {
+        return detail::run_each(self().path(), std::string(sql), std::move(runs));
+    }
+    template <std::ranges::input_range R>
+    [[nodiscard]] Coro<std::vector<coaio::Outcome<Rows>>> query_each(ReturnExceptions, std::string_view sql,
+                                                                     const R& values) const {
+        return query_each(return_exceptions, sql, detail::encode_each(values));
     }
 
     /// Runs a `COPY … FROM STDIN` and in it `body(copy)`, which writes; gives the number of rows.
