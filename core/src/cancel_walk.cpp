@@ -43,8 +43,13 @@ CancelWalk::Answer CancelWalk::follow(TaskBase& first, CancelLevel& level) noexc
         FutureBase* const awaited = task.leaf_->passes_cancel_to();
         if (awaited != nullptr && !awaited->done() && awaited->kind() == FutureKind::gather) {
             auto& gather = static_cast<FutureOfMany&>(*awaited);
-            if (!gather.passing_) return enter(gather, chain);
-            end_wait(task);
+            if (gather.passing_) {
+                end_wait(task);
+                break;
+            }
+            const Answer answer = enter(gather, chain);
+            if (!answer) return answer;
+            if (!*answer) task.hold_back(*chain.level, message_);
             break;
         }
         if (awaited == nullptr || awaited->done() || awaited->kind() != FutureKind::task) {
@@ -65,6 +70,7 @@ CancelWalk::Answer CancelWalk::follow(TaskBase& first, CancelLevel& level) noexc
 
 CancelWalk::Answer CancelWalk::enter(FutureOfMany& gather, Chain chain) noexcept {
     if (gather.done()) return false;
+    if (const auto asked = asked_.find(&gather); asked != asked_.end()) return asked->second;
     gather.passing_ = true;
     branches_.push_back({.gather = Ref<FutureOfMany>(&gather), .chain = chain});
     return std::nullopt;
@@ -74,6 +80,7 @@ bool CancelWalk::leave() noexcept {
     const Branch branch = std::move(branches_.back());
     branches_.pop_back();
     branch.gather->passing_ = false;
+    asked_.emplace(branch.gather.get(), branch.taken);
     if (branch.taken) branch.gather->cancel_requested_ = true;
     TaskBase* const waiting = branch.chain.last;
     if (waiting == nullptr) return branch.taken;

@@ -6,13 +6,14 @@
 
 #include <cstddef>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 namespace coaio::detail {
 
 /// A request to cancel on its way: from a task to what it awaits, from a gather to each of its children, and so on, to
-/// the leaves at which the last ones hang. However deep they lie, the native stack is not. Where they await each other in
-/// a ring, the wait that closes it is ended.
+/// the leaves at which the last ones hang. However deep they lie, the native stack is not; of the many ways that may lead
+/// to a gather one is taken. Where they await each other in a ring, the wait that closes it is ended.
 class CancelWalk {
 public:
     explicit CancelWalk(CancelMessage message) noexcept : message_(message) {}
@@ -50,6 +51,7 @@ private:
 
     CancelMessage message_;
     std::vector<Branch> branches_;
+    std::unordered_map<const FutureOfMany*, bool> asked_;  // those that were left, and whether they took the request
 };
 
 }  // namespace coaio::detail

@@ -115,6 +115,8 @@ coaio::Coro<> await_all_outcomes(const std::optional<coaio::Task<>>& one, coaio:
     co_await coaio::gather(coaio::return_exceptions, *one, other);
 }
 
+coaio::Coro<> await_both(coaio::Task<> one, coaio::Task<> other) { co_await coaio::gather(one, other); }
+
 coaio::Coro<> await_future(coaio::Future<std::tuple<std::monostate>> future) { co_await future; }
 
 }  // namespace
@@ -189,6 +191,26 @@ TEST_CASE("a cancellation goes through a tower of many gathers") {
         }
         CHECK(said.find("enough") != std::string::npos);
         CHECK(tower.front().cancelled());
+    }());
+}
+
+TEST_CASE("a cancellation goes once through each gather of a lattice, in which very many ways lead down") {
+    coaio::run([]() -> coaio::Coro<> {
+        auto one = coaio::create_task(sleep_long());
+        auto other = coaio::create_task(sleep_long());
+        const std::vector bottom{one, other};
+        for (int i = 0; i < 64; ++i) {
+            auto above_one = coaio::create_task(await_both(one, other));
+            other = coaio::create_task(await_both(one, other));
+            one = std::move(above_one);
+        }
+        co_await coaio::sleep(0s);
+        CHECK(one.cancel());
+        co_await coaio::wait(bottom);
+        const std::vector top{one, other};
+        co_await coaio::wait(top);
+        CHECK(one.cancelled());
+        for (const auto& each : bottom) CHECK(each.cancelled());
     }());
 }
 
