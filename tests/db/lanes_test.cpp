@@ -75,7 +75,7 @@ Coro<> ask_before_any_answer(std::string url, tests::PostgresProxy& proxy, std::
     const std::size_t before = proxy.seen(tests::Way::to_server, 'S');
     std::vector<coaio::Task<int>> tasks;
     for (int i = 0; i < 20; ++i) tasks.push_back(coaio::create_task(pool.query_value<int>(echo, i)));
-    auto all_asked = [&proxy, before] { return proxy.await_seen(tests::Way::to_server, 'S', before + 20, 60s); };
+    auto all_asked = [&proxy, before] { return proxy.await_seen(tests::Way::to_server, 'S', before + 20, 30s); };
     const bool asked = co_await coaio::to_thread(all_asked);
     CHECK(asked);
     proxy.clear();
