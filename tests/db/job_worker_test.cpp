@@ -239,6 +239,7 @@ Coro<> never_two_at_once(std::string url) {
     const db::JobQueue queue(pool, "q");
     co_await queue.prepare();
     std::vector<db::NewJob> jobs;
+    jobs.reserve(500);
     for (int i = 0; i < 500; ++i) jobs.push_back(tests::numbered(i));
     co_await queue.put_all(jobs);
     std::set<std::int64_t> active;
