@@ -55,6 +55,11 @@ Coro<BatchAnswers> run_each(std::shared_ptr<Path> path, std::string sql, std::ve
         throw UsageError("\"" + cut_sql(sql) + "\" is not a statement for query_each: transactions are scopes");
     }
     if (all.empty()) co_return BatchAnswers();
+    refuse_surplus(sql, all.front());
+    for (const Params& each : all) {
+        if (each.size() == all.front().size()) continue;
+        throw ParameterError(0, "the runs of one statement were given different numbers of parameters");
+    }
     co_await Path::open(path);
     const TraceSource& trace = path->connector().trace();
     if (trace) sql = traced(std::move(sql), trace);

@@ -97,7 +97,6 @@ void PqLink::send_some(const std::string& sql, const std::vector<Params>& all, s
         if (known != nullptr) {
             session_->send_prepared(known->name, params, known->results);
         } else {
-            refuse_surplus(sql, params);
             session_->send_query(sql, params, Format::text);
         }
         session_->send_sync();
@@ -116,6 +115,7 @@ bool PqLink::take_answer(const std::string& sql, std::size_t run, RunRows& rows,
         ends = 0;
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) {
+            if (!answers[run] && !answers[run].error()) throw_out_of_step();
             --syncs_;
             return true;
         }

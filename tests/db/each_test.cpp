@@ -110,6 +110,10 @@ Coro<> refuse(std::string url) {
         const bool refused = co_await tests::throws<db::UsageError>(pool.query_each(text, once));
         CHECK(refused);
     }
+    std::vector<db::Params> uneven(2, db::Params::of(1));
+    uneven[1].add(2);
+    const bool counted = co_await tests::throws<db::ParameterError>(pool.query_each("select $1::int", uneven));
+    CHECK(counted);
     const bool parsed = co_await tests::throws<db::Error>(pool.query_each("selec $1", once));
     CHECK(parsed);
     CHECK(pool.statistics().opened == 1);
