@@ -131,6 +131,7 @@ function(coaio_tests name)
     set(others "")
     if(arg_APART)
         list(TRANSFORM arg_APART PREPEND "~" OUTPUT_VARIABLE others)
+        list(APPEND others "~[.]")  # what is hidden is so only from a call without patterns
         list(JOIN arg_APART "," apart)
         add_test(NAME ${name}.apart COMMAND coaio-${name}-tests "${apart}")
         coaio_test_properties(${name}.apart ${arg_TIMEOUT} "cases;${name};${arg_LABELS}")
