@@ -63,9 +63,7 @@ Coro<BatchAnswers> run_each(std::shared_ptr<Path> path, std::string sql, std::ve
     co_await Path::open(path);
     const TraceSource& trace = path->connector().trace();
     if (trace) sql = traced(std::move(sql), trace);
-    BatchAnswers answers = co_await path->link().run_each(sql, all);
-    path->close();
-    co_return answers;
+    co_return co_await path->link().run_each(sql, all);
 }
 
 Coro<std::vector<Rows>> all_rows(Coro<BatchAnswers> answers) {
