@@ -190,6 +190,12 @@ void ListenerState::remove(Inbox& inbox) noexcept {
     for (const auto& [name, channel] : channels_) leave(inbox, channel);
 }
 
+// Another one of its name may have its place by now.
+void ListenerState::forget(const std::shared_ptr<Channel>& channel) {
+    const auto at = channels_.find(channel->name);
+    if (at != channels_.end() && at->second == channel) channels_.erase(at);
+}
+
 void ListenerState::touch(const std::shared_ptr<Channel>& channel) {
     if (!std::exchange(channel->dirty, true)) dirty_.push_back(channel);
     poke();
@@ -253,7 +259,7 @@ Coro<> ListenerState::serve() {
         try {
             if (!link_) co_await reopen();
             while (!dirty_.empty()) co_await tell_server();
-            if (std::exchange(gap_, false)) report_gap();
+            report_gap();
             give_out();
             co_await hear();
         } catch (const std::exception& error) {
@@ -297,7 +303,7 @@ Coro<> ListenerState::tell_server() {
             sql += (channel->wanted() ? "listen " : "unlisten ") + quoted(channel->name) + ";";
             sent.emplace_back(channel, channel->wanted());
         } else if (!channel->wanted()) {
-            channels_.erase(channel->name);
+            forget(channel);
         }
     }
     if (sql.empty()) co_return;
@@ -317,7 +323,7 @@ Coro<> ListenerState::tell_server() {
         } else {
             channel->active = on;
             if (channel->wanted() != on) touch(channel);
-            if (!channel->wanted() && !on) channels_.erase(channel->name);
+            if (!channel->wanted() && !on) forget(channel);
         }
         channel->changed.set();
     }
@@ -369,7 +375,9 @@ Coro<bool> ListenerState::hear_something() {
 }
 
 void ListenerState::give_out() {
-    for (const Notification& heard : link_->take_heard()) {
+    const std::deque<Notification> all = link_->take_heard();
+    if (!all.empty()) report_gap();  // what was missed came before
+    for (const Notification& heard : all) {
         ++stats_.received;
         const auto at = channels_.find(heard.channel);
         if (at == channels_.end()) continue;
@@ -380,6 +388,7 @@ void ListenerState::give_out() {
 }
 
 void ListenerState::report_gap() {
+    if (!std::exchange(gap_, false)) return;
     for (Inbox* inbox : inboxes_) {
         if (!inbox->channels().empty()) inbox->put_gap(Gap::session_lost, 0);
     }

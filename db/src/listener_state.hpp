@@ -108,6 +108,7 @@ private:
     void report_gap();
     void lose() noexcept;
     void end(std::exception_ptr failure) noexcept;
+    void forget(const std::shared_ptr<Channel>& channel);
     void touch(const std::shared_ptr<Channel>& channel);
     [[nodiscard]] std::shared_ptr<Channel> enter(Inbox& inbox, const std::string& name);
     void leave(Inbox& inbox, const std::shared_ptr<Channel>& channel);

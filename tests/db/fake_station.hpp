@@ -60,17 +60,19 @@ public:
     // It takes effect in the midst of its time.
     coaio::Coro<coaio::db::Rows> command(std::string sql, coaio::db::detail::OnCancel) override {
         ++station_->commands;
+        bool refused = false;
         try {
             if (station_->silent) co_await coaio::sleep(std::chrono::hours(1000));
             co_await coaio::sleep(station_->command_time / 2);
-            if (!station_->refuses && open_) take_effect(sql);
+            refused = station_->refuses && !sql.empty();
+            if (!refused && open_) take_effect(sql);
             co_await coaio::sleep(station_->command_time / 2);
         } catch (const coaio::CancelledError&) {
             close();
             throw;
         }
         if (!open_) FakeStation::lose();
-        if (station_->refuses && !sql.empty()) refuse();
+        if (refused) refuse();
         co_return coaio::db::Rows();
     }
     coaio::Coro<> hear() override {
