@@ -213,6 +213,33 @@ Coro<> ask_for_a_sign_of_life() {
     listener.close();
 }
 
+Coro<> begins_to_hear(const FakeStation& station, std::string channel) {
+    while (station.channels().count(channel) == 0) co_await coaio::sleep(1ms);
+}
+
+// The session after the lost one hears something, and is lost while it is told of another channel.
+Coro<> lose_the_next_one_at_once() {
+    const auto station = std::make_shared<FakeStation>();
+    station->command_time = 10ms;
+    auto listener = co_await listen_to(station);
+    co_await listener.listen("a");
+    station->end_sessions();
+    station->notify("a", "missed");
+    co_await begins_to_hear(*station, "a");
+    station->notify("a", "heard");
+    auto other = coaio::create_task(listener.subscribe("b"));
+    co_await begins_to_hear(*station, "b");
+    station->end_sessions();
+    const Notification first = co_await listener.next();
+    CHECK(first.gap == Gap::session_lost);
+    const Notification second = co_await listener.next();
+    CHECK(second.payload == "heard");
+    const Notification third = co_await listener.next();
+    CHECK(third.gap == Gap::session_lost);
+    auto subscription = co_await std::move(other);
+    listener.close();
+}
+
 // While the server is being told to stop, somebody comes.
 Coro<> come_as_the_last_one_goes(coaio::Duration after) {
     const auto station = std::make_shared<FakeStation>();
@@ -284,6 +311,10 @@ TEST_CASE("LIS-03: a server that is away for long is asked less and less often")
 
 TEST_CASE("LIS-03: a session that gives no sign of life is left, and not before") {
     coaio::testing::run(ask_for_a_sign_of_life());
+}
+
+TEST_CASE("LIS-03: what a session heard comes behind the gap that was in front of it, also when it is lost soon") {
+    coaio::testing::run(lose_the_next_one_at_once());
 }
 
 TEST_CASE("LIS-01 LIS-06: who comes as the last subscriber goes hears all that is sent from then on") {
