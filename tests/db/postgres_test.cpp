@@ -16,7 +16,7 @@ TEST_CASE("a test has a server and a database of its own", "[pgtest]") {
     REQUIRE(rows.size() == 2);
     CHECK(rows[0][0] == "1");
     CHECK(rows[1][0] == std::nullopt);
-    CHECK(db.sessions() == 0);
+    CHECK(db.server().await_sessions(db.name(), 0));
 
     tests::Database other;
     CHECK(other.value("select count(*) from pg_class where relname = 't'") == "0");

@@ -44,11 +44,14 @@ struct PositionalOf<std::tuple<Ts...>> {
 template <class T>
 class Mapping<T, RowKind::scalar> {
 public:
-    explicit Mapping(const ResultData& data) : columns_(data) {}
-    [[nodiscard]] T row(const ResultData& data, std::size_t row) const { return columns_.template make<T>(data, row); }
+    explicit Mapping(const ResultData& data) {
+        expect_columns(data, 1);
+        place_ = check_column<T>(data, 0);
+    }
+    [[nodiscard]] T row(const ResultData& data, std::size_t row) const { return decode_cell<T>(data, row, place_); }
 
 private:
-    Positional<T> columns_;
+    Place place_{};
 };
 
 template <class... Ts>
