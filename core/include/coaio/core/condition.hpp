@@ -25,25 +25,32 @@ class ConditionAwaiter;
 /// cancelled after its notification passes it on, so a wake-up may find nothing: check again, or use `wait_for`.
 ///
 /// `notify` needs the lock, and a lock needs `co_await`, so neither stands in a destructor: where guards are to give
-/// something back, a `Semaphore` does without waiting.
+/// something back, the guard of a `Semaphore` does, beside a plain vector, without waiting.
 ///
-/// Errors: `RuntimeError` from `wait` and `notify` when nobody holds the lock, and from a wait on another loop than the
-/// one that waited first.
-/// Cancellation: `wait` takes the lock again before it throws, however often it is cancelled meanwhile; of several
-/// requests the latest is thrown. A notification is never lost.
+/// Errors: `RuntimeError` from `wait` and `notify` when nobody holds the lock (that it is the caller who does is not
+/// checked), and from a wait on another loop than the one that waited first; the lock is then held, or not, as before.
+/// Cancellation: `wait` takes the lock again before it throws, however often it is cancelled meanwhile, and so is late by
+/// as long as others hold it; of several requests the latest is thrown. The notification of a waiter that is cancelled
+/// goes to the next one; one without waiters has no effect.
 /// Lifetime: outlives its waiters; a lock that is given to it outlives it.
 ///
-/// A pool of connections: who borrows one waits for one to be idle, and takes it with the lock held. Who gives one back
-/// waits for the lock, and so can be cancelled on the way: this belongs into the second part of `finally`, which cannot.
+/// A pool of connections: who borrows waits for an idle one and takes it with the lock held; nothing suspends between
+/// that and the `finally` that gives it back. The cleanup cannot be cancelled, but has a deadline: it puts the connection
+/// back first, and then waits for the lock to wake somebody.
 ///
-///     auto guard = co_await condition.scoped();  // borrow
-///     co_await condition.wait_for([&] { return !idle.empty(); });
-///     auto connection = std::move(idle.back());
-///     idle.pop_back();
-///
-///     auto guard = co_await condition.scoped();  // give back
-///     idle.push_back(std::move(connection));
-///     condition.notify();
+///     std::optional<Connection> mine;
+///     {
+///         const auto guard = co_await condition.scoped();
+///         co_await condition.wait_for([&] { return !idle.empty(); });
+///         mine = std::move(idle.back());
+///         idle.pop_back();
+///     }
+///     co_await coaio::finally([&](coaio::Scope&) -> coaio::Coro<> { co_await use(*mine); },
+///                             [&](coaio::Scope&) -> coaio::Coro<> {
+///                                 idle.push_back(std::move(*mine));
+///                                 const auto guard = co_await condition.scoped();
+///                                 condition.notify();
+///                             });
 class Condition {
 public:
     /// With a lock of its own.
@@ -64,7 +71,8 @@ public:
     Coro<bool> wait();
 
     /// Waits until `predicate()`, a plain function, holds, and gives its value. It is called with the lock held, and once
-    /// before any wait.
+    /// before any wait. A newcomer may find it true before one that was woken; that one then waits again, at the end. For
+    /// a time-out: `coaio::wait_for(condition.wait_for(predicate), 5s)`.
     template <class Predicate>
     [[nodiscard]] auto wait_for(Predicate&& predicate) {
         COAIO_CHECK_BODY(Predicate);

@@ -39,8 +39,9 @@ Coro<ScopeBodyResult<B>> run_finally(B body, C cleanup, MaskOptions options) {
 /// to clean up asynchronously: C++ has no `co_await` in a `catch` block or a destructor.
 ///
 /// Both are coroutines, or functions that take a `Scope&` and return one.
-/// Cancellation: reaches the body; the cleanup is masked, for at most `options.deadline`.
-/// Errors: one out of the cleanup replaces the body's.
+/// Cancellation: reaches the body; the cleanup is masked, for at most `options.deadline`. A task that is cancelled before
+/// its first step runs neither: what is to be cleaned up must not be handed to a task that only then begins.
+/// Errors: one out of the cleanup replaces the body's, also a `CancelledError`.
 ///
 ///     co_await coaio::finally(
 ///         [&](coaio::Scope&) -> coaio::Coro<> { co_await use(connection); },

@@ -14,8 +14,9 @@ namespace coaio {
 ///
 /// Cancellation: the awaiter, a task or a gather, gets `CancelledError` at once, the inner task goes on; keep its handle
 /// to have its result. If the inner task itself is cancelled, so is the shield.
-/// Errors: those of the inner task. Once the shield was cancelled it takes nothing over any more: if the inner task then
-/// fails, that is reported once to the loop's exception handler when its last handle goes, unless somebody looked.
+/// Errors: those of the inner task. Once the shield was cancelled it takes nothing over any more, and holds no handle of
+/// the inner task: if that then fails, it is reported once to the loop's exception handler when its last handle goes (of a
+/// bare coroutine: when it ends), unless its outcome was thrown or given to somebody else.
 ///
 ///     auto saving = coaio::create_task(save(report));
 ///     co_await coaio::shield(saving);  // cancelled here: `saving` can still be awaited
