@@ -53,14 +53,16 @@ Coro<int> work(db::Pool pool, int times) {
     co_return pid;
 }
 
-Coro<> hand_over(db::Pool pool, coaio::Loop& loop) {
+/// How many rounds went as they should; threads hand it to the test, whose CHECK is for one thread at a time.
+Coro<int> hand_over(db::Pool pool, coaio::Loop& loop) {
+    int well = 0;
     for (int i = 0; i < rounds; ++i) {
         const int refused = co_await refused_uses(pool);
-        CHECK(refused == 9);
         auto far = coaio::run_coroutine_threadsafe(work(pool, 1), loop);
         const int pid = co_await coaio::wrap_future(far);
-        CHECK(pid > 0);
+        well += refused == 9 && pid > 0 ? 1 : 0;
     }
+    co_return well;
 }
 
 Coro<db::Pool> open(std::string url) {
@@ -102,9 +104,11 @@ TEST_CASE("POL-27: a pool's connections stay on its loop; another loop is refuse
         std::vector<coaio::ThreadsafeFuture<int>> own;
         own.reserve(3);
         for (int i = 0; i < 3; ++i) own.push_back(coaio::run_coroutine_threadsafe(work(pool, rounds), loop));
-        std::thread other([&] { coaio::run(hand_over(pool, loop)); });
-        coaio::run(hand_over(pool, loop));
+        int well_there = 0;
+        std::thread other([&] { well_there = coaio::run(hand_over(pool, loop)); });
+        CHECK(coaio::run(hand_over(pool, loop)) == rounds);
         other.join();
+        CHECK(well_there == rounds);
         for (auto& each : own) CHECK(each.result() > 0);
         db::Connection connection = coaio::run_coroutine_threadsafe(take(pool), loop).result();
         CHECK(coaio::run(refused_on(connection)));

@@ -17,6 +17,7 @@ namespace coaio {
 /// Errors: those of the inner task. Once the shield was cancelled it takes nothing over any more, and holds no handle of
 /// the inner task: if that then fails, it is reported once to the loop's exception handler when its last handle goes (of a
 /// bare coroutine: when it ends), unless its outcome was thrown or given to somebody else.
+/// Lifetime: the inner task belongs to the loop as any other; the end of `run` cancels it if it is not done by then.
 ///
 ///     auto saving = coaio::create_task(save(report));
 ///     co_await coaio::shield(saving);  // cancelled here: `saving` can still be awaited
