@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "commit.hpp"
 
+#include "quote.hpp"
+
 #include <coaio/db/values.hpp>
 
 #include <coaio/core/loop.hpp>
@@ -46,15 +48,6 @@ constexpr const char* return_if_temporary =
     "c.oid = l.relation where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode not in "
     "('AccessShareLock', 'RowShareLock') and c.relpersistence <> 't') then return; end if; end if; ";
 
-std::string quoted(const std::string& text) {
-    std::string made = "'";
-    for (const char c : text) {
-        if (c == '\'') made += '\'';
-        made += c;
-    }
-    return made + "'";
-}
-
 // RFC 9562, version 7: milliseconds first, so that old ones can be found and dropped; then a number of this process, so
 // that no seed makes two alike.
 Uuid new_uuid() {
@@ -99,7 +92,7 @@ Coro<Outcome> ask_on(Link& link, const CommitToken& token, Duration patience, bo
                               "committed'; set statement_timeout = 0",
                           OnCancel::close);
     if (end_it) co_await end_old_session(link, token);
-    const std::string key = quoted(token.text);
+    const std::string key = quote_literal(token.text);
     const Rows rows = co_await link.command("insert into " + token.table + " (token, at) values (" + key +
                                                 ", 'infinity') on conflict do nothing; select at = 'infinity' from " +
                                                 token.table + " where token = " + key,
@@ -207,7 +200,7 @@ CommitToken make_commit_token(const Link& link) {
 
 std::string commit_script(const CommitToken& token) {
     return std::string("do ") + quotes + "begin if pg_current_xact_id_if_assigned() is not null then " +
-           return_if_temporary + "insert into " + token.table + " (token) values (" + quoted(token.text) +
+           return_if_temporary + "insert into " + token.table + " (token) values (" + quote_literal(token.text) +
            "); end if; end" + quotes + "; commit";
 }
 

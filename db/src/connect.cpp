@@ -2,6 +2,7 @@
 #include "connect.hpp"
 
 #include "link_pq.hpp"
+#include "quote.hpp"
 #include "watch.hpp"
 
 #include <coaio/core/error.hpp>
@@ -19,22 +20,12 @@ namespace {
 
 bool from_environment(const char* variable) { return std::getenv(variable) != nullptr; }
 
-// Backslashes mean themselves, or not, by a setting of the server's; so not by that.
-std::string literal(const std::string& text) {
-    std::string made = "e'";
-    for (const char c : text) {
-        if (c == '\'' || c == '\\') made += c;
-        made += c;
-    }
-    return made += '\'';
-}
-
 std::string statement_of(const std::vector<std::pair<std::string, std::string>>& settings) {
     std::string sql;
     for (const auto& [name, value] : settings) {
         if ((name + value).find('\0') != std::string::npos) throw UsageError("a setting contains a NUL byte");
         sql += sql.empty() ? "select " : ", ";
-        sql += "set_config(" + literal(name) + ", " + literal(value) + ", false)";
+        sql += "set_config(" + quote_literal(name) + ", " + quote_literal(value) + ", false)";
     }
     return sql;
 }

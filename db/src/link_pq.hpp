@@ -147,6 +147,8 @@ private:
     [[nodiscard]] Coro<Format> open_cursor(const std::string& command, const std::string& name, const Params& params);
     [[nodiscard]] Coro<BatchAnswers> execute_batch(const std::vector<Batch::Statement>& statements);
     void begin_pipeline();
+    /// The next result of a pipeline, past the ends of statements; none where more has to come first.
+    [[nodiscard]] std::optional<pq::Result> arrived();
     [[nodiscard]] Coro<std::optional<pq::Result>> pipeline_result();
     [[nodiscard]] Coro<BatchAnswers> run_each_now(const std::string& sql, const std::vector<Params>& all);
     [[nodiscard]] Coro<> execute_each(const std::string& sql, const std::vector<Params>& all,

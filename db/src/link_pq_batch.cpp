@@ -43,15 +43,22 @@ void PqLink::begin_pipeline() {
     ++syncs_;
 }
 
-Coro<std::optional<pq::Result>> PqLink::pipeline_result() {
-    for (int ends = 0; ends <= 2; ++ends) {
-        if (session_->busy()) co_await await_result();
-        auto result = session_->next_result();
-        if (!result) continue;
-        if (result->kind() == pq::Kind::sync) --syncs_;
-        co_return result;
+std::optional<pq::Result> PqLink::arrived() {
+    for (int ends = 0; !session_->busy();) {
+        if (auto result = session_->next_result()) return result;
+        if (++ends > 2) throw_out_of_step();
     }
-    throw_out_of_step();
+    return std::nullopt;
+}
+
+Coro<std::optional<pq::Result>> PqLink::pipeline_result() {
+    auto result = arrived();
+    while (!result) {
+        co_await await_result();
+        result = arrived();
+    }
+    if (result->kind() == pq::Kind::sync) --syncs_;
+    co_return result;
 }
 
 Coro<BatchAnswers> PqLink::run_batch(const std::vector<Batch::Statement>& statements) {

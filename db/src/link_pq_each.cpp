@@ -106,13 +106,7 @@ void PqLink::send_some(const std::string& sql, const std::vector<Params>& all, s
 
 // False where more has to come first.
 bool PqLink::take_answer(const std::string& sql, std::size_t run, RunRows& rows, BatchAnswers& answers) {
-    for (int ends = 0; !session_->busy();) {
-        auto result = session_->next_result();
-        if (!result) {
-            if (++ends > 2) throw_out_of_step();
-            continue;
-        }
-        ends = 0;
+    while (auto result = arrived()) {
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) {
             if (!answers[run] && !answers[run].error()) throw_out_of_step();

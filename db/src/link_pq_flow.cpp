@@ -57,18 +57,11 @@ Coro<> PqLink::prepare_now(const std::string& key, const std::string& name, cons
     std::optional<ErrorFields> failure;
     std::vector<Oid> columns;
     std::size_t parameters = 0;
-    int ends = 0;
     while (syncs_ > 0) {
-        if (session_->busy()) co_await await_result();
-        auto result = session_->next_result();
-        if (!result) {
-            if (++ends > 2) throw_out_of_step();
-            continue;
-        }
-        ends = 0;
+        const auto result = co_await pipeline_result();
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) {
-            if (--syncs_ == 1) doubtful.clear();
+            if (syncs_ == 1) doubtful.clear();
         } else if (kind == pq::Kind::error) {
             ErrorFields fields = result->error(session_->raw());
             fields.sql = cut_sql(sql);

@@ -97,19 +97,14 @@ Coro<LaneLink::Answer> PqLink::lane_segment() {
     Answer answer;
     LaneSent& sent = lane_.front();
     int before_its_own = sent.fresh ? 2 : 0;  // that it is prepared, and its columns
-    int ends = 0;
     for (;;) {
-        while (session_->busy()) {
+        auto result = arrived();
+        while (!result) {
             const bool writable = !session_->flush();
             const auto ready = co_await io::wait_ready(session_->socket(), {.readable = true, .writable = writable});
             if (ready.readable) consume();
+            result = arrived();
         }
-        auto result = session_->next_result();
-        if (!result) {
-            if (++ends > 2) throw_out_of_step();
-            continue;
-        }
-        ends = 0;
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) break;
         if (kind == pq::Kind::error) {

@@ -2,6 +2,7 @@
 #include "listener_state.hpp"
 
 #include "path.hpp"
+#include "quote.hpp"
 
 #include <coaio/db/error.hpp>
 
@@ -23,15 +24,6 @@ namespace {
 constexpr Duration answer_limit = 10s;
 constexpr Duration first_pause = 50ms;
 constexpr Duration longest_pause = 5s;
-
-std::string quoted(const std::string& name) {
-    std::string text = "\"";
-    for (const char c : name) {
-        if (c == '"') text += '"';
-        text += c;
-    }
-    return text += '"';
-}
 
 std::exception_ptr closed() { return std::make_exception_ptr(UsageError("the listener is closed")); }
 
@@ -300,7 +292,7 @@ Coro<> ListenerState::tell_server() {
         channel->dirty = false;
         if (channel->wanted() != channel->active) {
             channel->asked = true;
-            sql += (channel->wanted() ? "listen " : "unlisten ") + quoted(channel->name) + ";";
+            sql += (channel->wanted() ? "listen " : "unlisten ") + quote_identifier(channel->name) + ";";
             sent.emplace_back(channel, channel->wanted());
         } else if (!channel->wanted()) {
             forget(channel);

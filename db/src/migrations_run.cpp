@@ -2,6 +2,7 @@
 #include "migrations_run.hpp"
 
 #include "migrations_script.hpp"
+#include "quote.hpp"
 
 #include <coaio/core/finally.hpp>
 #include <coaio/core/loop.hpp>
@@ -23,17 +24,11 @@ constexpr std::int64_t lock_key = 0x636f61696f;
 constexpr Duration poll_interval = 50ms;
 constexpr Duration unlock_limit = 5s;
 
-std::string quote_name(std::string_view name) {
-    std::string text = "\"";
-    for (const char c : name) text.append(c == '"' ? 2 : 1, c);
-    return text + '"';
-}
-
 }  // namespace
 
 MigrationRun::MigrationRun(MigrationPlan plan, Connection session)
     : plan_(std::move(plan)), session_(std::move(session)), book_("coaio_migration") {
-    if (!plan_.schema.empty()) book_ = quote_name(plan_.schema) + "." + book_;
+    if (!plan_.schema.empty()) book_ = quote_identifier(plan_.schema) + "." + book_;
 }
 
 Coro<std::vector<MigrationStep>> MigrationRun::apply(MigrationPlan plan, Pool pool) {
@@ -141,7 +136,7 @@ Coro<> MigrationRun::make_book() {
     const bool there = co_await find_book();
     if (there) co_return;
     if (!plan_.schema.empty()) {
-        const std::string schema = quote_name(plan_.schema);
+        const std::string schema = quote_identifier(plan_.schema);
         const bool made = co_await session_.query_value<bool>("select to_regnamespace($1) is not null", schema);
         if (!made) co_await session_.execute("create schema if not exists " + schema);
     }
@@ -207,7 +202,7 @@ std::vector<MigrationStep> MigrationRun::pending() const {
 }
 
 std::string MigrationRun::title(std::int64_t version, const std::string& name) const {
-    return "migration " + std::to_string(version) + " (" + name + ") of set " + quote_name(plan_.set);
+    return "migration " + std::to_string(version) + " (" + name + ") of set " + quote_identifier(plan_.set);
 }
 
 std::string MigrationRun::describe(const MigrationStep& step) const {
@@ -320,7 +315,7 @@ Coro<> MigrationRun::settle(std::int64_t version, Migrations::Resolution resolut
     const auto done = co_await session_.execute(sql + " where set_name = $1 and version = $2 and applied_at is null",
                                                 plan_.set, version);
     if (done == 0) {
-        throw MigrationError("migration " + std::to_string(version) + " of set " + quote_name(plan_.set) +
+        throw MigrationError("migration " + std::to_string(version) + " of set " + quote_identifier(plan_.set) +
                              " is not one that was begun and did not finish");
     }
 }

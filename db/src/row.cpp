@@ -17,14 +17,14 @@ public:
     [[nodiscard]] std::string_view command() const noexcept override { return {}; }
 };
 
-std::string quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
+std::string in_quotes(std::string_view name) { return "\"" + std::string(name) + "\""; }
 
 std::string counted(std::size_t count, const char* thing) {
     return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
 }
 
 std::string column_and_row(const Column& column, std::size_t row) {
-    return "column " + quoted(column.name) + " (" + type_name(column.type) + "), row " + std::to_string(row);
+    return "column " + in_quotes(column.name) + " (" + type_name(column.type) + "), row " + std::to_string(row);
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ void null_in(const ResultData& data, std::size_t row, std::size_t column, const 
 
 void wrong_type(const ResultData& data, std::size_t column, const std::string& type) {
     Column c = data.column(column);
-    std::string text = "column " + quoted(c.name) + " is of type " + type_description(c.type, data.types()) +
+    std::string text = "column " + in_quotes(c.name) + " is of type " + type_description(c.type, data.types()) +
                        " and cannot be read as " + type;
     if (c.type == Oid::timestamp && type.find("sys_time") != std::string::npos) {
         text += "; read it as std::chrono::local_time, or select it at time zone 'UTC'";
@@ -112,17 +112,17 @@ std::size_t find_column(const ResultData& data, std::string_view name) {
     for (std::size_t i = 0; i < data.column_count(); ++i) {
         if (data.column(i).name != name) continue;
         if (found != data.column_count()) {
-            throw ConversionError("two columns are named " + quoted(name), std::string(name), ConversionError::no_row,
-                                  data.outcome());
+            throw ConversionError("two columns are named " + in_quotes(name), std::string(name),
+                                  ConversionError::no_row, data.outcome());
         }
         found = i;
     }
     if (found != data.column_count()) return found;
     std::string names;
     for (std::size_t i = 0; i < data.column_count(); ++i) {
-        names += (i == 0 ? "" : ", ") + quoted(data.column(i).name);
+        names += (i == 0 ? "" : ", ") + in_quotes(data.column(i).name);
     }
-    throw ConversionError("no column is named " + quoted(name) + "; there are: " + names, std::string(name),
+    throw ConversionError("no column is named " + in_quotes(name) + "; there are: " + names, std::string(name),
                           ConversionError::no_row, data.outcome());
 }
 

@@ -254,7 +254,7 @@ private:
     }
 
     static std::string token_in(const std::string& sql) {
-        static constexpr std::string_view before = "values ('";
+        static constexpr std::string_view before = "values (e'";
         const std::size_t at = sql.find(before);
         if (at == std::string::npos) return {};
         const std::size_t begin = at + before.size();
