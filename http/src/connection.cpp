@@ -216,31 +216,25 @@ void Connection::make_room() {
     grow(2 * capacity_);
 }
 
-Coro<bool> Connection::fill_unlimited() {
-    if (reading_) {
-        filled_.clear();
-        const Flag waiting(filling_);
-        co_await filled_.wait();
-    } else if (!ended_ && !failure_) {
-        make_room();
-        const std::span<char> room(memory_.get() + end_, capacity_ - end_);
-        const Flag using_it(own_read_);
-        const std::size_t count = co_await stream_.read_some(room);
-        end_ += count;
-        ended_ = count == 0;
-    }
-    if (watching_) armed_.set();
-    if (failure_) std::rethrow_exception(failure_);
-    co_return !ended_;
-}
-
 // A limit below zero: the deadline that is set already goes on.
 Coro<bool> Connection::fill(Duration limit) {
     using enum Deadlines::Kind;
     if (limit >= Duration::zero()) deadlines_.set(read, limit);
-    bool got = false;
     try {
-        got = co_await fill_unlimited();
+        if (reading_) {
+            filled_.clear();
+            const Flag waiting(filling_);
+            co_await filled_.wait();
+        } else if (!ended_ && !failure_) {
+            make_room();
+            const std::span<char> room(memory_.get() + end_, capacity_ - end_);
+            const Flag using_it(own_read_);
+            const std::size_t count = co_await stream_.read_some(room);
+            end_ += count;
+            ended_ = count == 0;
+        }
+        if (watching_) armed_.set();
+        if (failure_) std::rethrow_exception(failure_);
     } catch (const CancelledError&) {
         if (!deadlines_.take_expired(read)) throw;
         failed_ = true;
@@ -251,7 +245,7 @@ Coro<bool> Connection::fill(Duration limit) {
         throw;
     }
     if (limit >= Duration::zero()) deadlines_.clear(read);
-    co_return got;
+    co_return !ended_;
 }
 
 Coro<> Connection::linger() {
@@ -269,6 +263,14 @@ Coro<> Connection::linger() {
 }
 
 // ------------------------------------------------------------------------------------------------------- writing
+
+bool Connection::send_at_once() noexcept {
+    if (writing_ || failed_) return false;
+    out_.erase(0, stream_.try_write(out_));
+    if (!out_.empty()) return false;
+    if (out_.capacity() > kept_out) out_ = {};
+    return true;
+}
 
 Coro<> Connection::send(std::string_view body, std::string_view tail) {
     while (writing_) {

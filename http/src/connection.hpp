@@ -89,6 +89,8 @@ public:
 
     /// What is to be written next, together with what follows it.
     [[nodiscard]] std::string& out() noexcept { return out_; }
+    /// Writes what can be written of `out()` without waiting; true: all of it. Otherwise `send` is to follow.
+    [[nodiscard]] bool send_at_once() noexcept;
     /// Writes `out()`, then the two texts, gathered.
     [[nodiscard]] Coro<> send(std::string_view body = {}, std::string_view tail = {});
 
@@ -124,7 +126,6 @@ private:
     void grow(std::size_t capacity);
     /// More bytes behind those that are there; false: the peer has ended.
     [[nodiscard]] Coro<bool> fill(Duration limit);
-    [[nodiscard]] Coro<bool> fill_unlimited();
     [[nodiscard]] Coro<> send_slices(std::array<net::Buffer, 3> buffers);
     [[nodiscard]] Coro<> watch_loop(std::shared_ptr<Connection> self);
     [[nodiscard]] Coro<> read_watching();

@@ -122,10 +122,12 @@ void write_date(char* to, WallTime when) {
     std::string_view(" GMT").copy(to + 25, 4);
 }
 
-std::string_view DateText::at(WallTime now) {
+std::string_view DateText::line(WallTime now) {
     auto second = floor<seconds>(now).time_since_epoch().count();
     if (second != second_) {
-        write_date(text_.data(), now);
+        name.copy(text_.data(), name.size());
+        write_date(text_.data() + name.size(), now);
+        end.copy(text_.data() + name.size() + date_size, end.size());
         second_ = second;
     }
     return {text_.data(), text_.size()};

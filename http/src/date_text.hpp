@@ -15,13 +15,16 @@ inline constexpr std::size_t date_size = 29;
 /// Writes `date_size` bytes.
 void write_date(char* to, WallTime when);
 
-/// The value of the Date header, written once a second.
+/// The line of the Date header, written once a second.
 class DateText {
 public:
-    [[nodiscard]] std::string_view at(WallTime now);
+    /// `Date: Sun, 06 Nov 1994 08:49:37 GMT`, with its line's end.
+    [[nodiscard]] std::string_view line(WallTime now);
 
 private:
-    std::array<char, date_size> text_{};
+    static constexpr std::string_view name = "Date: ";
+    static constexpr std::string_view end = "\r\n";
+    std::array<char, name.size() + date_size + end.size()> text_{};
     std::int64_t second_ = INT64_MIN;
 };
 

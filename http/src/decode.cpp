@@ -8,6 +8,7 @@
 #include <coaio/http/error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 // llhttp splits a head into fields and a chunked body into chunks. All that decides where a message ends, and so what
@@ -26,9 +27,7 @@ void Decoder::begin(std::string_view request_method) {
     parser_->reset();
     HeaderViews::reset(head_.headers);
     HeaderViews::reset(trailers_);
-    Headers kept = std::move(head_.headers);
-    head_ = MessageHead{};
-    head_.headers = std::move(kept);
+    static_cast<StartOfMessage&>(head_) = {};
     trailer_text_.clear();
     failure_.status = 0;
     body_seen_ = 0;
@@ -173,12 +172,15 @@ bool is_version(std::string_view text) {
            is_digit(text[8]);
 }
 
+constexpr auto host_chars = [] {
+    std::array<bool, 256> is{};
+    for (std::size_t i = 0; i < is.size(); ++i) is[i] = is_alnum(static_cast<char>(i));
+    for (char c : std::string_view("-._~:[]%!$&'()*+,;=")) is[byte(c)] = true;
+    return is;
+}();
+
 bool valid_host(std::string_view host) {
-    for (char c : host) {
-        if (is_alnum(c)) continue;
-        if (c == '\0' || std::strchr("-._~:[]%!$&'()*+,;=", c) == nullptr) return false;
-    }
-    return true;
+    return std::all_of(host.begin(), host.end(), [](char c) { return host_chars[byte(c)]; });
 }
 
 }  // namespace
@@ -225,7 +227,7 @@ bool Decoder::take_head(std::string_view window) {
 
 bool Decoder::take_fields(std::string_view window) {
     auto& fields = parser_->fields;
-    HeaderViews::reserve(head_.headers, fields.size());
+    auto& views = HeaderViews::room(head_.headers, fields.size());
     for (const auto& field : fields) {
         auto name = field.name.in(window);
         // Whitespace before the colon has been read as two different headers by two different programs.
@@ -233,7 +235,7 @@ bool Decoder::take_fields(std::string_view window) {
             fail(400, "the header name " + shown(name, 40) + " is not followed by a colon");
             return false;
         }
-        HeaderViews::add(head_.headers, name, trim(field.value.in(window)));
+        views.push_back(Header{name, trim(field.value.in(window))});
     }
     return true;
 }

@@ -28,12 +28,11 @@ struct DecodeLimits {
     std::uint64_t body_bytes = 8 * 1024 * 1024;
 };
 
-/// The head of one message. Its views lead into the window in which the head was decoded.
-struct MessageHead {
+/// What the head of one message says, but for its fields.
+struct StartOfMessage {
     std::string_view method;   // requests
     std::string_view target;   // requests, raw
     std::string_view reason;   // responses
-    Headers headers;           // views too
     std::uint64_t length = 0;  // of the body, with Framing::length
     int status = 0;            // responses
     int minor = 1;             // HTTP/1.minor
@@ -42,6 +41,11 @@ struct MessageHead {
     bool keep_alive = false;       // the peer would go on after this message
     bool expect_continue = false;  // the peer waits for 100 before it sends the body
     bool upgrade = false;          // requests: asks for another protocol; responses: 101, or a tunnel
+};
+
+/// The head of one message. Its views, and those of its headers, lead into the window in which it was decoded.
+struct MessageHead : StartOfMessage {
+    Headers headers;
 };
 
 /// Bytes in, the events of a message out; no I/O, no time, no exception for what the peer does.

@@ -21,6 +21,35 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
     out.append(name).append(": ", 2).append(value).append("\r\n", 2);
 }
 
+constexpr std::size_t most_digits = 20;  // of 64 bits
+constexpr std::size_t around_field = std::string_view(": \r\n").size();
+constexpr std::size_t around_fields =
+    std::string_view("HTTP/1.1  \r\nServer: \r\nTransfer-Encoding: chunked\r\n").size() + 2 * most_digits;
+
+/// Room behind a text, made at once for what is then put into it; what is left of it goes.
+class Room {
+public:
+    Room(std::string& out, std::size_t most) : out_(out), size_(out.size()) { out_.resize(size_ + most); }
+    Room(const Room&) = delete;
+    Room& operator=(const Room&) = delete;
+    ~Room() { out_.resize(size_); }
+
+    Room& put(std::string_view text) noexcept {
+        text.copy(out_.data() + size_, text.size());
+        size_ += text.size();
+        return *this;
+    }
+    Room& put(std::uint64_t number) noexcept {
+        char* const at = out_.data() + size_;
+        size_ += static_cast<std::size_t>(std::to_chars(at, at + most_digits, number).ptr - at);
+        return *this;
+    }
+
+private:
+    std::string& out_;
+    std::size_t size_;
+};
+
 // What the connection writes itself.
 bool is_ours(std::string_view name) {
     switch (name.size()) {
@@ -77,30 +106,31 @@ ResponsePlan plan_response(const ResponsePlanInput& input) noexcept {
 }
 
 void write_response_head(std::string& out, int status, std::string_view reason, const Headers& headers,
-                         const ResponsePlan& plan, const ResponsePlanInput& input, std::string_view date,
+                         const ResponsePlan& plan, const ResponsePlanInput& input, std::string_view date_line,
                          std::string_view server) {
     if (reason.empty()) reason = Status(status).reason();
-    out.append("HTTP/1.1 ", 9);
-    append_number(out, static_cast<std::uint64_t>(status));
-    out.append(1, ' ').append(reason).append("\r\n", 2);
+    {
+        std::size_t fields = date_line.size() + server.size();
+        for (const auto& header : headers) fields += header.name.size() + header.value.size() + around_field;
+        Room room(out, fields + reason.size() + around_fields);
+        room.put("HTTP/1.1 ").put(static_cast<std::uint64_t>(status)).put(" ").put(reason).put("\r\n");
 
-    bool has_date = false, has_server = false;
-    for (const auto& header : headers) {
-        if (is_ours(header.name)) continue;
-        has_date = has_date || (header.name.size() == 4 && iequals(header.name, "date"));
-        has_server = has_server || (header.name.size() == 6 && iequals(header.name, "server"));
-        append_field(out, header.name, header.value);
-    }
-    if (!date.empty() && !has_date) append_field(out, "Date", date);
-    if (!server.empty() && !has_server) append_field(out, "Server", server);
+        bool has_date = false, has_server = false;
+        for (const auto& header : headers) {
+            if (is_ours(header.name)) continue;
+            has_date = has_date || (header.name.size() == 4 && iequals(header.name, "date"));
+            has_server = has_server || (header.name.size() == 6 && iequals(header.name, "server"));
+            room.put(header.name).put(": ").put(header.value).put("\r\n");
+        }
+        if (!has_date) room.put(date_line);
+        if (!server.empty() && !has_server) room.put("Server: ").put(server).put("\r\n");
 
-    auto told = input.head_request || status == 304 ? declared_length(headers) : std::nullopt;
-    if (told || plan.framing == Framing::length) {
-        out.append("Content-Length: ", 16);
-        append_number(out, told ? *told : *input.length);
-        out.append("\r\n", 2);
-    } else if (plan.framing == Framing::chunked) {
-        out.append("Transfer-Encoding: chunked\r\n", 28);
+        auto told = input.head_request || status == 304 ? declared_length(headers) : std::nullopt;
+        if (told || plan.framing == Framing::length) {
+            room.put("Content-Length: ").put(told ? *told : *input.length).put("\r\n");
+        } else if (plan.framing == Framing::chunked) {
+            room.put("Transfer-Encoding: chunked\r\n");
+        }
     }
     bool informational = status < 200;
     append_connection(out, headers, !plan.keep_alive && !informational, plan.keep_alive && input.request_minor == 0);

@@ -35,9 +35,9 @@ struct ResponsePlan {
 
 /// Appends a response head to `out`. `Content-Length`, `Transfer-Encoding`, `Connection` are the plan's, whatever
 /// `headers` says; but a Content-Length in `headers` is told to HEAD and with 304, where there is no body to count.
-/// `date` and `server` are left out where empty or where `headers` has them.
+/// `date_line`, a whole line, and `server` are left out where empty or where `headers` has them.
 void write_response_head(std::string& out, int status, std::string_view reason, const Headers& headers,
-                         const ResponsePlan& plan, const ResponsePlanInput& input, std::string_view date,
+                         const ResponsePlan& plan, const ResponsePlanInput& input, std::string_view date_line,
                          std::string_view server);
 
 struct RequestPlan {

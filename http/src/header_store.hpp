@@ -47,10 +47,11 @@ private:
     std::vector<Chunk> chunks_;
 };
 
-/// The decoder's door: fields that are views into a buffer of the connection.
+/// The door of those whose fields are views, neither checked nor copied: the decoder's are of a connection's buffer,
+/// the content types of responses are literals.
 struct HeaderViews {
-    /// Room for `count` more fields; appends without checking and without copying.
-    static void reserve(Headers& headers, std::size_t count);
+    /// The fields, with room for `count` more.
+    [[nodiscard]] static std::vector<Header>& room(Headers& headers, std::size_t count);
     static void add(Headers& headers, std::string_view name, std::string_view value);
     /// Empty, with its memory kept for the next message.
     static void reset(Headers& headers) noexcept;

@@ -106,9 +106,10 @@ void HeaderStore::clear() noexcept {
     if (!chunks_.empty()) chunks_.front().used = 0;
 }
 
-void HeaderViews::reserve(Headers& headers, std::size_t count) {
+std::vector<Header>& HeaderViews::room(Headers& headers, std::size_t count) {
     auto& fields = headers.store().fields;
     fields.reserve(fields.size() + count);
+    return fields;
 }
 
 void HeaderViews::add(Headers& headers, std::string_view name, std::string_view value) {

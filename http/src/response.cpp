@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/http/response.hpp>
 
+#include "header_store.hpp"
 #include "recycle.hpp"
 #include "text.hpp"
 
@@ -26,6 +27,13 @@ Response::Response(Status status, std::string body, std::string_view content_typ
     headers_.add("Content-Type", content_type);
 }
 
+Response Response::made(Status status, std::string&& body, std::string_view content_type) {
+    Response response(status);
+    HeaderViews::add(response.headers_, "Content-Type", content_type);
+    response.body_ = std::move(body);
+    return response;
+}
+
 Response::~Response() { recycle(); }
 
 void Response::recycle() noexcept {
@@ -38,17 +46,17 @@ void Response::recycle() noexcept {
 Response Response::text(std::string_view text, Status status) { return Response::text(copied(text), status); }
 Response Response::text(const char* text, Status status) { return Response::text(std::string_view(text), status); }
 Response Response::text(std::string&& text, Status status) {
-    return Response(status, std::move(text), "text/plain; charset=utf-8");
+    return made(status, std::move(text), "text/plain; charset=utf-8");
 }
 
 Response Response::html(std::string_view html, Status status) { return Response::html(copied(html), status); }
 Response Response::html(const char* html, Status status) { return Response::html(std::string_view(html), status); }
 Response Response::html(std::string&& html, Status status) {
-    return Response(status, std::move(html), "text/html; charset=utf-8");
+    return made(status, std::move(html), "text/html; charset=utf-8");
 }
 
 Response Response::json_text(std::string&& json, Status status) {
-    return Response(status, std::move(json), "application/json");
+    return made(status, std::move(json), "application/json");
 }
 Response Response::json_text(std::string_view json, Status status) { return json_text(copied(json), status); }
 
@@ -77,7 +85,7 @@ Response Response::problem(Status status, std::string_view detail, std::string_v
         append_json(body, detail);
     }
     body += "}";
-    return Response(status, std::move(body), "application/problem+json");
+    return made(status, std::move(body), "application/problem+json");
 }
 
 Response Response::make_stream(std::string_view content_type, StreamBody body, std::optional<std::uint64_t> length) {

@@ -28,7 +28,7 @@ AnyTask running_task() { return *current_task(); }
 
 // ------------------------------------------------------------------------------------------------------- the host
 
-std::string_view SessionHost::date() { return date_.at(get_running_loop().wall_time()); }
+std::string_view SessionHost::date_line() { return date_.line(get_running_loop().wall_time()); }
 
 void SessionHost::enter(Session& session) noexcept {
     session.next_ = first_;
@@ -114,11 +114,23 @@ Coro<> Session::run(net::Stream stream) {
 Coro<> Session::serve() {
     Connection& connection = *connection_;
     while (keep_alive_) {
-        const bool more = co_await next_request();
-        if (!more) break;
+        bool got = false;
+        try {
+            got = connection.try_head();
+            if (!got) {
+                if (!connection.out().empty() && !connection.send_at_once()) co_await connection.send();
+                if (host_.stopping() && connection.idle()) break;
+                idle_ = true;
+                got = co_await connection.read_head();
+            }
+        } catch (const ProtocolError& error) {
+            refuse(error.status(), error.what());
+        }
+        idle_ = false;
+        if (!got) break;
         co_await answer();
         if (cut_) co_return;
-        if (connection.out().size() > pending_out) co_await connection.send();
+        if (connection.out().size() > pending_out && !connection.send_at_once()) co_await connection.send();
     }
     if (!connection.is_open()) co_return;
     const bool unread = connection.failed() || connection.has_unread() || !connection.body_ended();
@@ -127,27 +139,6 @@ Coro<> Session::serve() {
     } else if (!connection.out().empty()) {
         co_await connection.send();
     }
-}
-
-Coro<bool> Session::next_request() {
-    Connection& connection = *connection_;
-    bool got = false;
-    try {
-        got = connection.try_head();
-        if (!got) {
-            if (!connection.out().empty()) co_await connection.send();
-            if (host_.stopping() && connection.idle()) co_return false;
-            idle_ = true;
-            got = co_await connection.read_head();
-        }
-    } catch (const ProtocolError& error) {
-        refuse(error.status(), error.what());
-    } catch (...) {
-        idle_ = false;
-        throw;
-    }
-    idle_ = false;
-    co_return got;
 }
 
 void Session::refuse(int status, std::string_view what) {
@@ -184,9 +175,11 @@ Coro<> Session::answer() {
         co_await send_stream(std::move(response));
     } else {
         settle();
-        co_await send_plain(std::move(response));
+        if (put_plain(response)) co_await connection.send(response.body());
     }
-    if (!cut_) co_await finish_request();
+    if (cut_ || !keep_alive_) co_return;
+    if (!connection.body_ended()) co_await drop_body();
+    if (keep_alive_) connection.next_message();
 }
 
 void Session::settle() noexcept {
@@ -258,20 +251,19 @@ ResponsePlanInput Session::plan_input(const Response& response) {
 void Session::write_head(std::string& out, const Response& response, const ResponsePlan& plan,
                          const ResponsePlanInput& input) {
     connection_->forbid_probe();
-    write_response_head(out, input.status, {}, response.headers(), plan, input, host_.date(), host_.settings().server);
+    write_response_head(out, input.status, {}, response.headers(), plan, input, host_.date_line(),
+                        host_.settings().server);
 }
 
-Coro<> Session::send_plain(Response response) {
+bool Session::put_plain(const Response& response) {
     const ResponsePlanInput input = plan_input(response);
     const ResponsePlan plan = plan_response(input);
     keep_alive_ = plan.keep_alive;
     write_head(connection_->out(), response, plan, input);
-    if (!plan.send_body) co_return;
-    if (response.body().size() <= copied_body) {
-        connection_->out().append(response.body());
-    } else {
-        co_await connection_->send(response.body());
-    }
+    if (!plan.send_body) return false;
+    if (response.body().size() > copied_body) return true;
+    connection_->out().append(response.body());
+    return false;
 }
 
 Coro<> Session::send_stream(Response response) {
@@ -284,7 +276,8 @@ Coro<> Session::send_stream(Response response) {
         co_return;
     }
     std::string head;
-    write_response_head(head, input.status, {}, response.headers(), plan, input, host_.date(), host_.settings().server);
+    write_response_head(head, input.status, {}, response.headers(), plan, input, host_.date_line(),
+                        host_.settings().server);
     StreamedBody writer(*connection_, std::move(head), plan.framing == Framing::chunked, input.length);
     std::exception_ptr failure;
     try {
@@ -299,7 +292,8 @@ Coro<> Session::send_stream(Response response) {
         co_return;
     }
     if (!writer.begun()) {
-        co_await send_plain(answer_to(failure));
+        const Response told = answer_to(failure);
+        if (put_plain(told)) co_await connection_->send(told.body());
         co_return;
     }
     cut_ = true;
@@ -307,9 +301,8 @@ Coro<> Session::send_stream(Response response) {
     connection_->close();
 }
 
-Coro<> Session::finish_request() {
+Coro<> Session::drop_body() {
     Connection& connection = *connection_;
-    if (!keep_alive_) co_return;
     const std::uint64_t limit = connection.body_seen() + host_.settings().plain.max_drain;
     try {
         while (!connection.body_ended()) {
@@ -319,9 +312,7 @@ Coro<> Session::finish_request() {
         }
     } catch (const ProtocolError&) {
         keep_alive_ = false;
-        co_return;
     }
-    connection.next_message();
 }
 
 Coro<> run_session(SessionTicket ticket, net::Stream stream) {

@@ -32,7 +32,8 @@ public:
 
     [[nodiscard]] const Router& router() const noexcept { return *router_; }
     [[nodiscard]] const Settings& settings() const noexcept { return *settings_; }
-    [[nodiscard]] std::string_view date();
+    /// The line of the Date header.
+    [[nodiscard]] std::string_view date_line();
     [[nodiscard]] bool stopping() const noexcept { return stopping_; }
     [[nodiscard]] ServerStatistics& statistics() noexcept { return statistics_; }
     /// Sessions, and those about to begin.
@@ -96,14 +97,15 @@ private:
 
     [[nodiscard]] Coro<net::Stream> handshake(net::Stream stream);
     [[nodiscard]] Coro<> serve();
-    [[nodiscard]] Coro<bool> next_request();
     [[nodiscard]] Coro<> answer();
     [[nodiscard]] Response answer_to(const std::exception_ptr& failure);
     void report(const std::exception_ptr& failure);
     void settle() noexcept;
-    [[nodiscard]] Coro<> send_plain(Response response);
+    /// Puts the answer with what is to be sent next; true: all but its body, which is too long to copy.
+    [[nodiscard]] bool put_plain(const Response& response);
     [[nodiscard]] Coro<> send_stream(Response response);
-    [[nodiscard]] Coro<> finish_request();
+    /// Reads what is left of the request's body; where that is too much, the connection is not kept.
+    [[nodiscard]] Coro<> drop_body();
     [[nodiscard]] bool body_can_be_dropped();
     void refuse(int status, std::string_view what);
     void write_head(std::string& out, const Response& response, const ResponsePlan& plan,

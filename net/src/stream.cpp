@@ -5,6 +5,8 @@
 #include "stream_impl.hpp"
 #include "tls_layer.hpp"
 
+#include <coaio/core/detail/loop_core.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -48,6 +50,7 @@ Coro<> Stream::write(std::span<const Buffer> buffers) { return Impl::write(open(
 Coro<> Stream::write_few(std::array<Buffer, few> buffers, std::size_t count) {
     return Impl::write_few(open(), buffers, count);
 }
+std::size_t Stream::try_write(std::string_view text) noexcept { return impl_ ? impl_->try_write(buffer(text)) : 0; }
 Coro<> Stream::shutdown_write() { return Impl::shutdown_write(open()); }
 
 void Stream::close() noexcept {
@@ -94,14 +97,15 @@ private:
     bool* taken_;
 };
 
-/// Marks the stream as broken when a write ends between its first byte and its last.
+/// Marks the stream as broken when a write ends between its first byte, which `try_write` may have taken, and its last.
 class Stream::Impl::Cut {
 public:
-    Cut(Impl& impl, std::size_t total) noexcept : impl_(&impl), left(total), total_(total) {}
+    Cut(Impl& impl, std::size_t total) noexcept
+        : impl_(&impl), left(total), total_(total), begun_(std::exchange(impl.begun, false)) {}
     Cut(const Cut&) = delete;
     Cut& operator=(const Cut&) = delete;
     ~Cut() {
-        if (left != 0 && left != total_) impl_->broken = true;
+        if (left != 0 && (begun_ || left != total_)) impl_->broken = true;
     }
     [[nodiscard]] std::size_t done() const noexcept { return total_ - left; }
 
@@ -113,6 +117,7 @@ public:
 
 private:
     std::size_t total_;
+    bool begun_;
 };
 
 /// What a read that does not come to its end had got goes back.
@@ -143,7 +148,7 @@ void Stream::Impl::close() noexcept {
         tls->close(!broken);
         return;
     }
-    if (broken && descriptor.is_open()) descriptor.port().spoil();
+    if ((broken || begun) && descriptor.is_open()) descriptor.port().spoil();
     descriptor.close();
 }
 
@@ -320,6 +325,19 @@ long Stream::Impl::try_send(Buffer bytes) noexcept {
     if (tls != nullptr || !descriptor.is_open() || writing || broken || shut) return -EAGAIN;
     const std::array<Buffer, 1> only{bytes};
     return descriptor.port().write(only);
+}
+
+std::size_t Stream::Impl::try_write(Buffer bytes) noexcept {
+    if (!descriptor.is_open()) return 0;
+    coaio::detail::PortSide& out = descriptor.port().out;
+    std::uint32_t& budget = descriptor.port().core().io_budget;
+    if (!out.ready() || out.waiter() != nullptr || budget == 0) return 0;
+    --budget;
+    const long result = try_send(bytes);
+    if (result == -EAGAIN) out.exhausted();
+    const std::size_t sent = result > 0 ? static_cast<std::size_t>(result) : 0;
+    if (sent != 0) begun = sent != bytes.size;
+    return sent;
 }
 
 Coro<> Stream::Impl::shutdown_write(Ref impl) {

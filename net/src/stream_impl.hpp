@@ -52,6 +52,8 @@ struct Stream::Impl {
     static Coro<std::size_t> send_some(Ref impl, Buffer bytes);
     /// Writes what can be written at once; -errno otherwise.
     long try_send(Buffer bytes) noexcept;
+    /// The same for whoever writes the rest next; 0 otherwise.
+    std::size_t try_write(Buffer bytes) noexcept;
 
     /// For messages: `127.0.0.1:80`.
     [[nodiscard]] std::string subject() const;
@@ -66,6 +68,7 @@ struct Stream::Impl {
     bool reading = false;
     bool writing = false;
     bool broken = false;
+    bool begun = false;  // try_write took a part of something
     bool shut = false;
     bool closed = false;
 

@@ -69,7 +69,7 @@ TEST_CASE("once warm, a plain request allocates nothing between its bytes and th
         input.length = response.body().size();
         input.keep_alive = decoder.head().keep_alive;
         write_response_head(out, response.status(), {}, response.headers(), plan_response(input), input,
-                            date.at(WallTime{}), "coaio");
+                            date.line(WallTime{}), "coaio");
         body += response.body().size() + match.route + step.consumed;
         step = decoder.next({});
         decoder.begin();

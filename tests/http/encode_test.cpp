@@ -13,10 +13,10 @@ using namespace coaio::http::detail;
 
 namespace {
 
-std::string head(const ResponsePlanInput& input, const Headers& headers = {}, std::string_view date = {},
+std::string head(const ResponsePlanInput& input, const Headers& headers = {}, std::string_view date_line = {},
                  std::string_view server = {}) {
     std::string out;
-    write_response_head(out, input.status, {}, headers, plan_response(input), input, date, server);
+    write_response_head(out, input.status, {}, headers, plan_response(input), input, date_line, server);
     return out;
 }
 
@@ -25,7 +25,7 @@ std::string head(const ResponsePlanInput& input, const Headers& headers = {}, st
 TEST_CASE("a response of known length says it") {
     ResponsePlanInput input;
     input.length = 13;
-    CHECK(head(input, {{"Content-Type", "text/plain"}}, "DATE", "coaio") ==
+    CHECK(head(input, {{"Content-Type", "text/plain"}}, "Date: DATE\r\n", "coaio") ==
           "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: DATE\r\nServer: coaio\r\nContent-Length: 13\r\n\r\n");
     input.keep_alive = false;
     CHECK(head(input) == "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n");

@@ -7,6 +7,7 @@
 #include <coaio/core/loop.hpp>
 #include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
+#include <coaio/core/syscall_fault.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
 #include <coaio/net/connect.hpp>
@@ -76,6 +77,30 @@ TEST_CASE("client and server speak over TCP, with bodies both ways") {
         }
         co_await server.stop(1s);
         CHECK(server.statistics().connections == 0);
+    };
+    coaio::run(body());
+}
+
+TEST_CASE("an answer that the kernel takes a few bytes at a time arrives whole, and so does the one behind it") {
+    auto body = []() -> Coro<> {
+        Server server(plain_app, {.port = 0});
+        co_await server.start();
+        {
+            const auto fault = coaio::testing::shorten_syscall(coaio::testing::Syscall::write, 7,
+                                                               {.count = coaio::testing::every_call});
+            auto stream = co_await net::connect("127.0.0.1", server.port());
+            co_await stream.write(request("GET /") + request("GET /"));
+            for (int i = 0; i < 2; ++i) {
+                const auto answer = co_await stream.read_until("hello\n", 1000);
+                CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+                CHECK(answer.find("Content-Length: 6\r\n\r\nhello\n") != answer.npos);
+            }
+            co_await stream.write(request("GET /", "Connection: close\r\n"));
+            const auto last = co_await stream.read_to_end(1000);
+            CHECK(last.ends_with("\r\n\r\nhello\n"));
+            CHECK(fault.hits() > last.size() / 7);
+        }
+        co_await server.stop(1s);
     };
     coaio::run(body());
 }

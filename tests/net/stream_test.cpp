@@ -8,10 +8,13 @@
 #include <coaio/core/gather.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/sleep.hpp>
+#include <coaio/core/syscall_fault.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
 
+#include <array>
+#include <cerrno>
 #include <functional>
 #include <string>
 
@@ -255,6 +258,79 @@ TEST_CASE("contract: a write that is cut in the middle breaks the stream, one cu
             run_over(kind, [&] { return body(kind, cut); });
         }
     }
+}
+
+TEST_CASE("contract: what can be written without waiting is written at once, and the rest by the write that follows") {
+    over_all([](Ends& ends) -> Coro<> {
+        CHECK(ends.a.try_write("") == 0);
+        const std::string text = pattern(8'000'000);
+        const std::size_t at_once = ends.a.try_write(text);
+        CHECK((at_once == 0) == (ends.a.tls() != nullptr));
+        const std::string rest = text.substr(at_once);
+        auto writer = coaio::create_task(write_and_end(ends.a, rest));
+        co_await tests::turns(2);
+        CHECK(ends.a.try_write("another's") == 0);
+        std::string seen;
+        co_await read_then_end(ends.b, seen);
+        co_await writer;
+        CHECK(seen == text);
+        CHECK(ends.a.try_write("after the end") == 0);
+        ends.a.close();
+        CHECK(ends.a.try_write("after all") == 0);
+    });
+}
+
+TEST_CASE("contract: what was written at once and whose rest was not is no whole for the peer either") {
+    for (const Kind kind : tests::all_kinds) {
+        CAPTURE(tests::name_of(kind));
+        for (const bool begin_rest : {false, true}) {
+            CAPTURE(begin_rest);
+            const auto body = [](Kind which, bool begin) -> Coro<> {
+                Ends ends = co_await tests::make_ends(which);
+                const std::string big = pattern(8'000'000);
+                if (ends.a.try_write(big) == 0) co_return;  // TLS has nothing to tell
+                if (begin) {
+                    auto writer = coaio::create_task(ends.a.write(big));
+                    co_await tests::turns(1);
+                    writer.cancel();
+                    const bool cancelled = co_await throws<coaio::CancelledError>(writer);
+                    CHECK(cancelled);
+                    CHECK(ends.a.is_broken());
+                }
+                ends.a.close();
+                std::string seen;
+                bool told = which == Kind::local;  // a Unix socket knows no reset
+                try {
+                    co_await read_then_end(ends.b, seen);
+                } catch (const coaio::Error&) {
+                    told = true;
+                }
+                CHECK(told);
+            };
+            run_over(kind, [&] { return body(kind, begin_rest); });
+        }
+    }
+}
+
+TEST_CASE("what the kernel takes a part of, or refuses, at once is for the write that follows to end, or to tell") {
+    const auto body = []() -> Coro<> {
+        Ends ends = co_await tests::make_ends(Kind::tcp);
+        {
+            const auto cut = coaio::testing::shorten_syscall(coaio::testing::Syscall::write, 3);
+            CHECK(ends.a.try_write("hello") == 3);
+        }
+        co_await ends.a.write("lo");
+        CHECK(ends.a.try_write(" you") == 4);
+        const std::string seen = co_await ends.b.read_exactly(9);
+        CHECK(seen == "hello you");
+        const auto fault = coaio::testing::fail_syscall(coaio::testing::Syscall::write, ENOBUFS, {.count = 2});
+        CHECK(ends.a.try_write("lost") == 0);
+        const bool told = co_await throws<coaio::IoError>(ends.a.write("lost"));
+        CHECK(told);
+        CHECK(fault.hits() == 2);
+    };
+    coaio::Loop loop;
+    loop.run_until_complete(body());
 }
 
 TEST_CASE("contract: a second task in the same direction is refused, the first goes on") {

@@ -96,6 +96,8 @@ public:
 private:
     friend struct detail::ResponseAccess;
 
+    /// Of a literal, which is neither checked nor copied.
+    [[nodiscard]] static Response made(Status status, std::string&& body, std::string_view content_type);
     [[nodiscard]] static Response make_stream(std::string_view content_type, detail::StreamBody body,
                                               std::optional<std::uint64_t> length);
     void recycle() noexcept;
