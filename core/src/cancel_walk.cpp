@@ -70,6 +70,10 @@ CancelWalk::Answer CancelWalk::follow(TaskBase& first, CancelLevel& level) noexc
 
 CancelWalk::Answer CancelWalk::enter(FutureOfMany& gather, Chain chain) noexcept {
     if (gather.done()) return false;
+    if (gather.passing_) {
+        close_ring();
+        return true;
+    }
     if (const auto asked = asked_.find(&gather); asked != asked_.end()) return asked->second;
     gather.passing_ = true;
     branches_.push_back({.gather = Ref<FutureOfMany>(&gather), .chain = chain});
@@ -96,7 +100,8 @@ bool CancelWalk::finish(Answer answer) noexcept {
         if (branch.next == branch.gather->size()) {
             answer = leave();
         } else {
-            answer = ask(branch.gather->child(branch.next++));
+            FutureBase* const child = branch.gather->child(branch.next++);
+            answer = child != nullptr ? ask(*child) : false;
         }
     }
     return *answer;

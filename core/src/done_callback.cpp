@@ -58,13 +58,11 @@ void FutureWait::require_awaitable() const {
 
 void FutureWait::throw_outcome() {
     if (cancelled()) {
+        if (!future_->done()) task()->throw_cancelled();  // a ring was broken: how it ends is for others to see
         future_->mark_retrieved();
         // Of two requests, the one that already struck the future is the one that is thrown.
-        if (future_->status() == FutureStatus::cancelled) {
-            task()->clear_pending();
-        } else {
-            task()->throw_cancelled();
-        }
+        if (!is_cancellation(future_->stored_exception())) task()->throw_cancelled();
+        task()->clear_pending();
     }
     future_->throw_unless_finished();
 }

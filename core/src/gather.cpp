@@ -30,9 +30,9 @@ void GatherBase::start() noexcept {
 
 void GatherBase::note(FutureBase& child) noexcept {
     const bool failed = child.status() != FutureStatus::finished;
-    if (!failed || wants_exceptions()) return;
+    if (!failed) return;
     child.mark_retrieved();
-    if (failure_ == nullptr) failure_ = child.stored_exception();
+    if (!wants_exceptions() && failure_ == nullptr) failure_ = child.stored_exception();
 }
 
 // The gather itself ends when its turn comes.
@@ -59,7 +59,7 @@ void GatherBase::run() noexcept {
 void GatherBase::complete() noexcept {
     if (cancel_requested() && failure_ == nullptr) {
         for (std::size_t i = 0; i < size() && failure_ == nullptr; ++i) {
-            if (child(i).status() == FutureStatus::cancelled) failure_ = child(i).stored_exception();
+            if (child(i)->status() == FutureStatus::cancelled) failure_ = child(i)->stored_exception();
         }
         if (failure_ == nullptr) failure_ = std::make_exception_ptr(CancelledError());
     }

@@ -57,8 +57,14 @@ void Job::work(std::shared_ptr<Job> self) noexcept {
 
 void Job::withdraw() noexcept {
     if (taken_.exchange(true, std::memory_order_acq_rel)) return;
-    drop();
+    std::shared_ptr<Job> self = future_->job_;
     detach();
+    enter(*core_, std::move(self));
+}
+
+void Job::discard() noexcept {
+    drop();
+    Posted::discard();
 }
 
 void Job::abandon() noexcept {
@@ -70,9 +76,10 @@ void Job::abandon() noexcept {
 }
 
 void Job::arrive(LoopCore&) noexcept {
+    if (!future_) return drop();  // it was withdrawn
     const Ref<JobFuture> future = future_;
     detach();
-    if (future) settle(*future);
+    settle(*future);
 }
 
 }  // namespace coaio::detail

@@ -9,6 +9,8 @@
 #include "cancel_walk.hpp"
 #include "loop_impl.hpp"
 
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -142,8 +144,17 @@ void TaskBase::throw_cancelled() {
     throw CancelledError();
 }
 
+// The request, counted when it came, is made anew: now there is a place for it to strike. In a ring it may come round to
+// this very task, so it brings a message of its own.
 void TaskBase::strike() noexcept {
-    if (leaf_ != nullptr && leaf_->cancel(level_->message.get())) level_->pending = false;
+    if (leaf_ == nullptr) return;
+    CancelLevel& level = *level_;
+    const std::optional<std::string> message = level.message ? std::optional(*level.message) : std::nullopt;
+    const bool deferred = level.deferred;
+    level.pending = false;
+    --level.requests;
+    cancel(level, message ? &*message : nullptr);
+    level.deferred = deferred;
 }
 
 bool TaskBase::cancel(CancelLevel& level, CancelMessage message) noexcept {

@@ -318,13 +318,21 @@ TEST_CASE("SHD-03, SHD-12: a cancelled awaiter leaves the inner task to its end,
     REQUIRE(coaio::testing::run(main(waits)) == 101);
 }
 
-TEST_CASE("SHD-04: the shield of a done future is that future") {
-    auto main = []() -> Coro<bool> {
-        const Future<int> inner;
-        inner.set_result(1);
-        co_return coaio::shield(inner).same_as(inner);
+TEST_CASE("SHD-04: the shield of a done future is that future, unless it is named and has a value to keep") {
+    auto main = []() -> Coro<> {
+        const Future<> inner;
+        inner.set_result();
+        REQUIRE(coaio::shield(inner).same_as(inner));
+        const Future<int> cancelled;
+        cancelled.cancel();
+        REQUIRE(coaio::shield(cancelled).same_as(cancelled));
+        const Future<int> number;
+        number.set_result(1);
+        REQUIRE_FALSE(coaio::shield(number).same_as(number));
+        REQUIRE(coaio::shield(Future<int>(number)).same_as(number));
+        co_return;
     };
-    REQUIRE(coaio::testing::run(main()));
+    coaio::testing::run(main());
 }
 
 TEST_CASE("SHD-05: a shield cancelled before the transfer is cancelled, the inner keeps the result") {

@@ -81,7 +81,7 @@ public:
     Coro<> victim() override {
         std::vector<Task<int>> tasks;
         for (int i = 0; i < 5; ++i) tasks.push_back(coaio::create_task(number(i)));
-        stream_.emplace(Impl::as_completed(tasks));
+        stream_.emplace(Impl::as_completed(std::move(tasks)));
         beside(take());
         fragile(take());
         fragile(take());

@@ -13,6 +13,7 @@
 #include <optional>
 #include <ranges>
 #include <source_location>
+#include <type_traits>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -43,12 +44,13 @@ private:
 ///     auto finished = coaio::as_completed(std::move(fetches));
 ///     while (auto task = co_await finished.next()) use(task->result());
 ///
-/// The other gives coroutines of the values; the first one awaited gets the first value:
+/// The other gives coroutines of the values; the first one awaited gets the first value. The values of named tasks and
+/// futures are copied, so that these keep them (`Keep`); those of what was given up are moved out:
 ///
 ///     for (auto next : coaio::as_completed(std::move(fetches))) use(co_await std::move(next));
 ///
 /// Errors: `TimeoutError` from the next step once the time-out has passed; what is unfinished is left running.
-template <class H>
+template <class H, bool Keep = false>
 class AsCompleted {
 public:
     using Value = typename H::value_type;
@@ -150,13 +152,15 @@ private:
             if (state->expired) throw TimeoutError("as_completed: the deadline passed before all were done");
             const Future<> waiter;
             state->waiters.push_back(waiter);
-            // A cancelled waiter that had been woken passes the wake-up on.
+            // A cancelled waiter leaves no trace; if it had been woken it passes the wake-up on.
             struct PassOn {
                 State& state;
                 const Future<>& waiter;
                 bool resumed = false;
                 ~PassOn() {
-                    if (!resumed && waiter.done() && !waiter.cancelled() && !state.finished.empty()) state.wake_one();
+                    if (resumed) return;
+                    std::erase_if(state.waiters, [this](const Future<>& each) { return each.same_as(waiter); });
+                    if (waiter.done() && !waiter.cancelled() && !state.finished.empty()) state.wake_one();
                 }
             } pass_on{*state, waiter};
             const detail::CompletedActivity activity(state->pending, *waiter.state());
@@ -172,7 +176,15 @@ private:
     static Coro<Value> next_value(std::shared_ptr<State> state) {
         auto handle = co_await next_handle(std::move(state));
         if (!handle) throw RuntimeError("as_completed: there are no more results than awaitables");
-        co_return co_await std::move(*handle);
+        if constexpr (Keep) {
+            static_assert(
+                !std::is_object_v<Value> || std::is_copy_constructible_v<Value>,
+                "the value of a named task is copied, as others may await it too: give up the range of handles "
+                "with std::move, take the handles by next(), or let the tasks give a copyable type");
+            co_return co_await *handle;
+        } else {
+            co_return co_await std::move(*handle);
+        }
     }
 
     std::shared_ptr<State> state_;
@@ -186,6 +198,8 @@ template <std::ranges::input_range R>
                                 std::source_location where = std::source_location::current()) {
     using A = std::ranges::range_value_t<R>;
     using H = decltype(ensure_future(std::declval<A>()));
+    constexpr bool keep = detail::FutureHandle<A> && std::is_lvalue_reference_v<R> &&
+                          std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>;
     std::vector<H> handles;
     [[maybe_unused]] std::unordered_set<const void*> seen;
     for (auto&& each : awaitables) {
@@ -196,7 +210,7 @@ template <std::ranges::input_range R>
             if (seen.insert(handle.state().get()).second) handles.push_back(std::move(handle));
         }
     }
-    return AsCompleted<H>(std::move(handles), timeout);
+    return AsCompleted<H, keep>(std::move(handles), timeout);
 }
 
 }  // namespace coaio

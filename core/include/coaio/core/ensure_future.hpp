@@ -61,4 +61,12 @@ template <Awaitable A>
     }
 }
 
+namespace detail {
+
+/// What a future for an `A` holds: a reference, where the coroutine gives one.
+template <class A>
+using Held = typename decltype(ensure_future(std::declval<A>()))::value_type;
+
+}  // namespace detail
+
 }  // namespace coaio

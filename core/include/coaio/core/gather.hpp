@@ -28,8 +28,8 @@ inline constexpr ReturnExceptions return_exceptions{};
 /// unreported.
 /// Cancellation: cancelling the gather, or the task that awaits it, cancels every child that is not done. The gather
 /// fails with `CancelledError` as soon as the first of them has ended by it; the others may still be cleaning up. If none
-/// ends by it, the gather ends as they do. It counts as failed: `cancelled()` is false, `exception()` gives the
-/// `CancelledError`.
+/// ends by it, the gather ends with the last of them, by `CancelledError`, or with the first that failed otherwise. A
+/// cancelled gather counts as failed: `cancelled()` is false, `exception()` gives the `CancelledError`.
 ///
 /// A child that is a `shield` ends at once when it is cancelled, and the gather with it. What it shields goes on and is no
 /// child of the gather: if it fails later, that is its own failure, reported unless somebody awaits it or asks for its

@@ -19,15 +19,19 @@ namespace coaio {
 /// bare coroutine: when it ends), unless its outcome was thrown or given to somebody else.
 /// Lifetime: the inner task belongs to the loop as any other; the end of `run` cancels it if it is not done by then.
 ///
+/// The value is copied out of a named handle, which keeps it, and moved out of one that is given up.
+///
 ///     auto saving = coaio::create_task(save(report));
 ///     co_await coaio::shield(saving);  // cancelled here: `saving` can still be awaited
 template <Awaitable A>
 [[nodiscard]] auto shield(A&& awaitable, std::source_location where = std::source_location::current()) {
-    using T = detail::Awaited<A>;
+    using T = detail::Held<A>;
+    constexpr bool named = std::is_lvalue_reference_v<A>;
     auto inner = ensure_future(std::forward<A>(awaitable), where);
-    if (inner.done()) return Future<T>(inner.state());
-    const detail::Ref<detail::FutureBase> state(
-        new detail::ShieldState<T, !std::is_lvalue_reference_v<A>>(inner.state()));
+    // One that is done needs no shield, unless somebody might move the value out of what is none of his.
+    constexpr bool keeps_value = named && !std::is_void_v<T> && !std::is_reference_v<T>;
+    if (inner.done() && !(keeps_value && inner.state()->has_value())) return Future<T>(inner.state());
+    const detail::Ref<detail::FutureBase> state(new detail::ShieldState<T, !named>(inner.state()));
     static_cast<detail::ShieldBase&>(*state).start();
     return Future<T>(state);
 }

@@ -41,7 +41,9 @@ protected:
         return child;
     }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    [[nodiscard]] FutureBase& child(std::size_t i) const noexcept { return *children_[i].future; }
+    /// Null when it was given up: also while the values of the children are still being put together, which may run
+    /// users' code.
+    [[nodiscard]] FutureBase* child(std::size_t i) const noexcept { return children_[i].future.get(); }
     /// Gives up a child that is done.
     [[nodiscard]] Ref<FutureBase> take_child(std::size_t i) noexcept { return std::move(children_[i].future); }
     [[nodiscard]] bool cancel_requested() const noexcept { return cancel_requested_; }

@@ -48,13 +48,14 @@ private:
     bool waiting_ = false;  // for children, and so kept alive by itself
 };
 
-/// The value of a done child: moved out of what was given up, which then has it no more; copied out of a named handle.
+/// The value of a done child: moved out of what was given up, which then has it no more; copied out of a named
+/// handle, or through the reference that the child gave.
 template <class T, bool Move>
-[[nodiscard]] Regular<T> child_value(FutureBase& child) {
+[[nodiscard]] Regular<std::remove_cvref_t<T>> child_value(FutureBase& child) {
     auto& slot = *static_cast<Slot<T>*>(child.slot_address());
     if constexpr (std::is_void_v<T>) {
         return {};
-    } else if constexpr (Move) {
+    } else if constexpr (Move && !std::is_reference_v<T>) {
         child.mark_taken();
         struct Destroy {
             Slot<T>& slot;
@@ -62,7 +63,7 @@ template <class T, bool Move>
         } const destroy{slot};
         return slot.take();
     } else {
-        static_assert(std::is_copy_constructible_v<T>,
+        static_assert(std::is_copy_constructible_v<std::remove_cvref_t<T>>,
                       "the value of a named task is copied, as others may await it too: give up the handle with "
                       "std::move, or let the task give a copyable type");
         child.require_value();
@@ -71,14 +72,13 @@ template <class T, bool Move>
 }
 
 template <class T, bool Move>
-[[nodiscard]] Outcome<T> child_outcome(FutureBase& child) {
+[[nodiscard]] Outcome<std::remove_cvref_t<T>> child_outcome(FutureBase& child) {
     if (child.status() == FutureStatus::finished) return child_value<T, Move>(child);
-    child.mark_retrieved();
     return child.stored_exception();
 }
 
 template <bool Exceptions, class T>
-using GatherElement = std::conditional_t<Exceptions, Outcome<T>, Regular<T>>;
+using GatherElement = std::conditional_t<Exceptions, Outcome<std::remove_cvref_t<T>>, Regular<std::remove_cvref_t<T>>>;
 
 template <bool Exceptions, class T, bool Move>
 [[nodiscard]] GatherElement<Exceptions, T> gather_element(FutureBase& child) {
@@ -90,9 +90,9 @@ template <bool Exceptions, class T, bool Move>
 }
 
 template <bool Exceptions, class... A>
-class GatherTuple final : public WithValue<std::tuple<GatherElement<Exceptions, Awaited<A>>...>, GatherBase> {
+class GatherTuple final : public WithValue<std::tuple<GatherElement<Exceptions, Held<A>>...>, GatherBase> {
 public:
-    using Value = std::tuple<GatherElement<Exceptions, Awaited<A>>...>;
+    using Value = std::tuple<GatherElement<Exceptions, Held<A>>...>;
     explicit GatherTuple(LoopCore& core) noexcept : WithValue<Value, GatherBase>(core) { this->set_room(room_.data()); }
 
 private:
@@ -100,7 +100,7 @@ private:
     template <std::size_t... I>
     void assemble(std::index_sequence<I...>) {
         this->slot().emplace(
-            gather_element<Exceptions, Awaited<A>, !std::is_lvalue_reference_v<A>>(*this->take_child(I))...);
+            gather_element<Exceptions, Held<A>, !std::is_lvalue_reference_v<A>>(*this->take_child(I))...);
     }
     [[nodiscard]] bool wants_exceptions() const noexcept override { return Exceptions; }
 
@@ -159,7 +159,7 @@ template <bool Exceptions, class R>
     using A = std::ranges::range_value_t<R>;
     // A named vector of tasks keeps its tasks' values; one that is given up, or a range of temporaries, does not.
     constexpr bool move = !(std::is_lvalue_reference_v<R> && std::is_lvalue_reference_v<Element>);
-    using State = GatherVector<Exceptions, Awaited<A>, move>;
+    using State = GatherVector<Exceptions, Held<A>, move>;
     const auto start = [where](auto& each) -> Ref<FutureBase> {
         if constexpr (move || IsCoro<A>::value) {
             return ensure_future(std::move(each), where).state();

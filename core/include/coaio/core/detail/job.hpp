@@ -48,7 +48,9 @@ public:
 
     /// On a worker's thread: runs the function, unless it was withdrawn, and sends itself back.
     void work(std::shared_ptr<Job> self) noexcept;
-    /// Takes it back if it has not begun; what it captured is let go now.
+    void discard() noexcept final;
+    /// Takes it back if it has not begun. What it captured is let go when the loop comes to it: that is users' code, which
+    /// is not run in the midst of a request to cancel.
     void withdraw() noexcept;
 
     [[nodiscard]] Job* next() const noexcept { return next_; }

@@ -23,7 +23,7 @@ public:
     /// On the loop's thread: into the ready queue. `self` is this one.
     void enter(LoopCore& core, std::shared_ptr<Posted> self);
     void run() noexcept final;
-    void discard() noexcept final;
+    void discard() noexcept override;
 
 protected:
     /// On the loop's thread.

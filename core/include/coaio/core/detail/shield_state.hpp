@@ -16,18 +16,19 @@ public:
     void start() noexcept;
     bool cancel(CancelMessage message) noexcept override;
     void visit_children(void (*visit)(void*, const FutureBase&), void* closure) const override {
-        visit(closure, *inner_);
+        if (inner_) visit(closure, *inner_);
     }
 
 protected:
-    [[nodiscard]] FutureBase& inner() const noexcept { return *inner_; }
-    virtual void transfer() = 0;
+    /// Takes the value over, by code of the user's.
+    virtual void transfer(FutureBase& inner) = 0;
 
 private:
     void run() noexcept final;
+    void take_over() noexcept;
     void discard() noexcept final { run(); }
 
-    Ref<FutureBase> inner_;
+    Ref<FutureBase> inner_;  // until it is cancelled or takes over
     DoneNode node_;
 };
 
@@ -37,11 +38,13 @@ public:
     using WithValue<T, ShieldBase>::WithValue;
 
 private:
-    void transfer() override {
+    void transfer(FutureBase& inner) override {
         if constexpr (std::is_void_v<T>) {
             this->slot().emplace();
+        } else if constexpr (std::is_reference_v<T>) {
+            this->slot().emplace(static_cast<Slot<T>*>(inner.slot_address())->get());
         } else {
-            this->slot().emplace(child_value<T, Move>(this->inner()));
+            this->slot().emplace(child_value<T, Move>(inner));
         }
     }
 };
