@@ -29,14 +29,14 @@ class ConditionAwaiter;
 ///
 /// Errors: `RuntimeError` from `wait` and `notify` when nobody holds the lock (that it is the caller who does is not
 /// checked), and from a wait on another loop than the one that waited first; the lock is then held, or not, as before.
-/// Cancellation: `wait` takes the lock again before it throws, however often it is cancelled meanwhile, and so is late by
-/// as long as others hold it; of several requests the latest is thrown. The notification of a waiter that is cancelled
-/// goes to the next one; one without waiters has no effect.
-/// Lifetime: outlives its waiters; a lock that is given to it outlives it.
+/// Cancellation: `wait` takes the lock again before it throws, however often it is cancelled meanwhile, and so is late
+/// by as long as others hold it; of several requests the latest is thrown. The notification of a waiter that is
+/// cancelled goes to the next one; one without waiters has no effect.
+/// Lifetime: outlives its waiters, each of which takes the lock again; a lock that is given to it outlives it.
 ///
 /// A pool of connections: who borrows waits for an idle one and takes it with the lock held; nothing suspends between
-/// that and the `finally` that gives it back. The cleanup cannot be cancelled, but has a deadline: it puts the connection
-/// back first, and then waits for the lock to wake somebody.
+/// that and the `finally` that gives it back. The cleanup cannot be cancelled, but has a deadline (`MaskOptions`): it
+/// puts the connection back first, and then waits for the lock to wake somebody; here nobody holds that for long.
 ///
 ///     std::optional<Connection> mine;
 ///     {
@@ -70,9 +70,9 @@ public:
     /// Waits until it is notified. Gives true, as asyncio's does.
     Coro<bool> wait();
 
-    /// Waits until `predicate()`, a plain function, holds, and gives its value. It is called with the lock held, and once
-    /// before any wait. A newcomer may find it true before one that was woken; that one then waits again, at the end. For
-    /// a time-out: `coaio::wait_for(condition.wait_for(predicate), 5s)`.
+    /// Waits until `predicate()`, a plain function, holds, and gives its value. It is called with the lock held, and
+    /// once before any wait. A newcomer may find it true before one that was woken; that one then waits again, at the
+    /// end. For a time-out: `coaio::wait_for(condition.wait_for(predicate), 5s)`.
     template <class Predicate>
     [[nodiscard]] auto wait_for(Predicate&& predicate) {
         COAIO_CHECK_BODY(Predicate);

@@ -12,9 +12,9 @@ namespace coaio {
 
 /// A coroutine object: calling a coroutine function makes one and runs nothing of its body.
 ///
-/// `co_await`ing it runs it inside the current task, without a trip through the loop's ready queue, and gives its result
-/// or throws what it threw. It can be awaited once; a second time throws `RuntimeError`. To run it beside the current
-/// task give it to `create_task`.
+/// `co_await`ing it runs it inside the current task, without a trip through the loop's ready queue, and gives its
+/// result or throws what it threw. It can be awaited once; a second time throws `RuntimeError`. To run it beside the
+/// current task give it to `create_task`.
 ///
 /// Cancellation: belongs to the task that runs it; a coroutine that was never started just goes away.
 /// Lifetime: owns its frame: parameters, then locals. What a reference parameter means is not owned: what a task is to
@@ -24,9 +24,9 @@ namespace coaio {
 ///     coaio::Coro<int> answer() { co_return 42; }
 ///     int value = co_await answer();
 ///
-/// A lambda that is a coroutine and captures is refused unless it takes a scope first, as its captures would die with the
-/// lambda, before the coroutine is done: `create_task`, `task_group`, `timeout`, `finally` and others hand one out and
-/// keep the lambda alive. A scope of your own becomes one by
+/// A lambda that is a coroutine and captures is refused unless its first parameter is a scope, by reference, as its
+/// captures would die with the lambda, before the coroutine is done: `create_task`, `task_group`, `timeout`, `finally`
+/// and others hand one out and keep the lambda alive. A scope of your own becomes one by
 /// `template <> inline constexpr bool coaio::enable_scope<Mine> = true;` (docs/hazards.md, "Lambdas").
 template <class T>
 class [[nodiscard("a coaio::Coro does nothing until it is awaited: co_await it, or give it to create_task")]] Coro {

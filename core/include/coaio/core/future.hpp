@@ -31,8 +31,10 @@ private:
 /// A handle: cheap to copy, all copies mean the same future. Any number of tasks can await it, any number of times:
 /// `co_await future` gives `const T&`, `co_await std::move(future)` moves the value out.
 ///
-/// Errors: what was set by `set_exception`; `CancelledError` after `cancel()`. A failure that nobody ever looked at, by
-/// awaiting it or by `result()` or `exception()`, is reported to the loop's exception handler when the last handle goes.
+/// Errors: what was set by `set_exception`; `CancelledError` after `cancel()`. A failure that nobody ever looked at is
+/// reported to the loop's exception handler when the last handle goes, or to stderr if the loop is closed by then.
+/// Looked at means: it was thrown by an await or `result()`, given by `exception()`, or taken over by a gather or a
+/// shield; a wait that was cancelled before does not count.
 /// Cancellation: cancelling a task that awaits a future cancels the future; `shield` prevents that.
 /// Lifetime: belongs to the loop that ran when it was made, and to that loop's thread.
 ///
@@ -53,7 +55,8 @@ public:
     [[nodiscard]] bool done() const noexcept { return state_->done(); }
     [[nodiscard]] bool cancelled() const noexcept { return state_->status() == detail::FutureStatus::cancelled; }
 
-    /// The value. Throws what the future failed with, `CancelledError` when cancelled, `InvalidStateError` while pending.
+    /// The value. Throws what the future failed with, `CancelledError` when cancelled, `InvalidStateError` while
+    /// pending.
     Reference result() const {
         state_->throw_unless_finished();
         state_->require_value();
@@ -76,8 +79,8 @@ public:
         slot().emplace(std::forward<U>(value)...);
         state_->finish(detail::FutureStatus::finished);
     }
-    /// Fails it. Throws `InvalidStateError` when done already, `ValueError` for null and for a `GeneratorExit`, which would
-    /// end whatever generator awaits the future.
+    /// Fails it. Throws `InvalidStateError` when done already, `ValueError` for null and for a `GeneratorExit`, which
+    /// would end whatever generator awaits the future.
     void set_exception(std::exception_ptr exception) const {
         require_settable();
         detail::FutureBase::require_error(exception);

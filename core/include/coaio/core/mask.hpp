@@ -13,7 +13,8 @@ namespace coaio {
 
 /// How long a masked stretch may take.
 struct MaskOptions {
-    /// After this the stretch itself is cancelled and gives `TimeoutError`: nothing holds up a cancelled task for ever.
+    /// After this the stretch itself is cancelled and gives `TimeoutError`, in a `finally` in place of what the body
+    /// gave: nothing holds up a cancelled task for ever. `Duration::max()`: no deadline.
     Duration deadline = std::chrono::seconds(30);
 };
 

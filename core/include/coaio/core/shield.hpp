@@ -12,11 +12,12 @@ namespace coaio {
 
 /// Protects what is awaited from the cancellation of who awaits it. A bare coroutine starts at the call, as a task.
 ///
-/// Cancellation: the awaiter, a task or a gather, gets `CancelledError` at once, the inner task goes on; keep its handle
-/// to have its result. If the inner task itself is cancelled, so is the shield.
-/// Errors: those of the inner task. Once the shield was cancelled it takes nothing over any more, and holds no handle of
-/// the inner task: if that then fails, it is reported once to the loop's exception handler when its last handle goes (of a
-/// bare coroutine: when it ends), unless its outcome was thrown or given to somebody else.
+/// Cancellation: the shield is done when `cancel()` returns and its awaiter, a task or a gather, gets `CancelledError`;
+/// the inner task goes on, and an outcome that was not yet taken over stays its own. Keep its handle to have its
+/// result. If the inner task itself is cancelled, so is the shield.
+/// Errors: those of the inner task. Once the shield was cancelled it takes nothing over any more, and holds no handle
+/// of the inner task: if that then fails, it is reported once to the loop's exception handler when its last handle goes
+/// (of a bare coroutine: when it ends), unless somebody else looked at it (`Future`).
 /// Lifetime: the inner task belongs to the loop as any other; the end of `run` cancels it if it is not done by then.
 ///
 /// The value is copied out of a named handle, which keeps it, and moved out of one that is given up.

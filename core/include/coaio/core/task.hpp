@@ -67,10 +67,11 @@ private:
 /// handle stops nothing. Awaited like a `Future`: a named handle gives `const T&`, a temporary one moves the value out.
 ///
 /// Cancellation: `cancel()` asks; `CancelledError` is thrown inside the task at the `co_await` at which it hangs, or at
-/// the next one that really suspends: one that is ready does not. A task that has not started never runs its body. The
-/// coroutine may clean up, and may even refuse.
-/// Errors: what came out of the coroutine is thrown to whoever awaits it. If nobody ever awaited it or called `result()`
-/// or `exception()`, it is reported to the loop's exception handler when the last handle goes; a cancellation is not.
+/// the next one that really suspends: one that is ready does not. Calling a `Coro` and returning from it is no such
+/// point: what it has returned arrives. A task that has not started never runs its body. The coroutine may clean up,
+/// and may even refuse.
+/// Errors: what came out of the coroutine is thrown to whoever awaits it. If nobody ever looks at it, it is reported as
+/// a `Future`'s is; a cancellation is not.
 ///
 ///     auto task = coaio::create_task(fetch(url), {.name = "fetch"});
 ///     auto page = co_await task;
@@ -133,8 +134,8 @@ struct TaskOptions {
 };
 
 /// Schedules `coro` on the running loop: its first step is taken on the next turn, in order of creation, unless it is
-/// asked to start eagerly. A lambda with captures takes a `Scope&` and is given itself (coaio/core/scope.hpp).
-/// Throws `RuntimeError` when no loop runs in this thread or it is closed, and for an eager start on a loop that runs in
+/// asked to start eagerly. A lambda with captures takes a `Scope&` and is given itself (coaio/core/scope.hpp). Throws
+/// `RuntimeError` when no loop runs in this thread or it is closed, and for an eager start on a loop that runs in
 /// another thread; the coroutine then goes away unstarted.
 template <class T>
 Task<T> create_task(Coro<T> coro, TaskOptions options = {},

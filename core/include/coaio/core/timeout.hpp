@@ -30,9 +30,9 @@ public:
 
     /// The deadline; none: it never passes.
     [[nodiscard]] std::optional<TimePoint> when() const noexcept { return when_; }
-    /// Moves the deadline, to a moment: `scope.reschedule(coaio::Clock::now() + 5s)`. One in the past strikes at the next
-    /// suspension. Another task may call it.
-    /// Throws `RuntimeError` once the deadline has passed or the block was left.
+    /// Moves the deadline, to a moment: `scope.reschedule(coaio::Clock::now() + 5s)`. One in the past strikes at the
+    /// next suspension. Another task may call it. Throws `RuntimeError` once the deadline has passed or the block was
+    /// left.
     void reschedule(std::optional<TimePoint> when);
     /// The deadline passed and the task was cancelled for it, or is being so.
     [[nodiscard]] bool expired() const noexcept { return state_ == State::expiring || state_ == State::expired; }
@@ -181,7 +181,7 @@ template <class F>
 ///
 /// Errors: `TimeoutError` when the time is over; by then what was awaited has been cancelled and has ended. One that
 /// answers the cancellation with a value or an error of its own gives that instead. A time of zero or less cancels what
-/// is not done already.
+/// is not done already: a coroutine then does not run at all, where `timeout` runs its body to its first suspension.
 /// Cancellation: cancels what is awaited; `shield` it to prevent that.
 ///
 ///     auto page = co_await coaio::wait_for(fetch(url), 5s);
