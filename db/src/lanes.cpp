@@ -211,8 +211,8 @@ void Lanes::feed(Lane& lane, bool its_turn) {
     std::size_t share = pending_.size() / (openers_ + 1) + 1;
     while (share-- > 0 && !pending_.empty() && joinable(lane, *pending_.front(), now)) {
         Ask& ask = *pending_.front();
-        pending_.pop_front();
         send(lane, ask, now);
+        pending_.pop_front();
     }
 }
 

@@ -333,8 +333,12 @@ void PoolState::offer(Slot& slot) {
     } else {
         slot.state = Slot::State::idle;
         slot.idle_since = now;
-        idle_.push_back(&slot);
-        arm_housekeeping();
+        try {
+            idle_.push_back(&slot);
+            arm_housekeeping();
+        } catch (...) {  // no memory to keep it
+            remove(slot, &PoolClosures::unclean);
+        }
     }
 }
 

@@ -75,7 +75,10 @@ public:
     NamesInDoubt(const NamesInDoubt&) = delete;
     NamesInDoubt& operator=(const NamesInDoubt&) = delete;
     ~NamesInDoubt() {
-        if (!names_.empty()) statements_->drop_later(std::move(names_));
+        try {
+            if (!names_.empty()) statements_->drop_later(std::move(names_));
+        } catch (...) {  // without memory they stay in the server, to the session's end
+        }
     }
     void add(const std::string& name) { names_.push_back(name); }
     void clear() noexcept { names_.clear(); }
