@@ -68,6 +68,8 @@ std::shared_ptr<detail::Path> Transaction::path() const { return std::make_share
 Coro<> Transaction::begin() {
     detail::Link& link = use_->link(outer_);
     if (link.state() == detail::LinkState::unread) co_await link.settle();
+    // Before anything is sent, so that there is nothing to roll back to.
+    if (detail::cancellation_due()) co_await detail::throw_if_cancelled();
     if (!nested_ && link.state() != detail::LinkState::idle && link.state() != detail::LinkState::broken &&
         link.state() != detail::LinkState::busy) {
         throw UsageError("a transaction that was begun by a statement is open: end it before another is begun");

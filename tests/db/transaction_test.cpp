@@ -87,6 +87,27 @@ Coro<> nest(std::string url) {
     CHECK(rows == "1,2,4,5");
 }
 
+// As by a deadline that passed while the one before was released.
+Coro<> begin_cancelled(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    co_await pool.execute("create table t (n int)");
+    auto body = [](Transaction& tx) -> Coro<> {
+        co_await insert(tx, 1);
+        auto inner = [](Transaction& sub) -> Coro<> { co_await insert(sub, 2); };
+        auto self = coaio::current_task();
+        self->cancel();
+        const bool cancelled = co_await tests::throws<coaio::CancelledError>(tx.transaction(inner));
+        CHECK(cancelled);
+        self->uncancel();
+        co_await insert(tx, 3);
+        co_await tx.transaction(inner);
+    };
+    co_await pool.transaction(body);
+    const std::string rows = co_await rows_of(pool);
+    CHECK(rows == "1,2,3");
+    CHECK(pool.statistics().opened == 1);
+}
+
 Coro<> apply_options(std::string url) {
     auto pool = co_await db::Pool::connect(url);
     db::TransactionOptions options;
@@ -177,6 +198,12 @@ TEST_CASE("TXN-01: a transaction commits at its end, and an exception rolls it b
 TEST_CASE("TXN-04 TXN-05: nested transactions are savepoints, and only the innermost handle works", "[pgtest]") {
     tests::Database database;
     coaio::testing::run(nest(database.conninfo()));
+}
+
+TEST_CASE("TXN-04 TXN-07: a nested transaction that is cancelled before it begins leaves the outer one as it is",
+          "[pgtest]") {
+    tests::Database database;
+    coaio::testing::run(begin_cancelled(database.conninfo()));
 }
 
 TEST_CASE("TXN-08: isolation, read only and deferrable are applied", "[pgtest]") {
