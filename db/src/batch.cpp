@@ -6,8 +6,6 @@
 #include "path.hpp"
 #include "watch.hpp"
 
-#include <algorithm>
-#include <array>
 #include <utility>
 
 namespace coaio::db {
@@ -17,18 +15,6 @@ BatchError::~BatchError() = default;
 
 namespace detail {
 namespace {
-
-bool begins_or_ends_transaction(std::string_view sql) {
-    const std::string first = take_word(sql);
-    if (first == "prepare") return take_word(sql) == "transaction";
-    if (first == "rollback") {
-        std::string next = take_word(sql);
-        if (next == "work" || next == "transaction") next = take_word(sql);
-        return next != "to";
-    }
-    constexpr std::array<std::string_view, 5> words{"begin", "start", "commit", "end", "abort"};
-    return std::find(words.begin(), words.end(), first) != words.end();
-}
 
 void check(const Batch& batch) {
     for (const Batch::Statement& each : batch.statements()) {

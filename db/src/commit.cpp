@@ -148,6 +148,23 @@ std::string take_word(std::string_view& sql) {
     return word;
 }
 
+bool may_commit(std::string_view sql) {
+    const std::string word = take_word(sql);
+    return word == "call" || word == "do";
+}
+
+bool begins_or_ends_transaction(std::string_view sql) {
+    const std::string first = take_word(sql);
+    if (first == "prepare") return take_word(sql) == "transaction";
+    if (first == "rollback") {
+        std::string next = take_word(sql);
+        if (next == "work" || next == "transaction") next = take_word(sql);
+        return next != "to";
+    }
+    constexpr std::array<std::string_view, 5> words{"begin", "start", "commit", "end", "abort"};
+    return std::find(words.begin(), words.end(), first) != words.end();
+}
+
 bool ends_transaction(std::string_view sql) {
     const std::string word = take_word(sql);
     return word == "commit" || word == "end" || word == "prepare";

@@ -32,6 +32,10 @@ struct CommitToken {
 /// Takes the first word off, and gives it in small letters; empty where something else stands there.
 [[nodiscard]] std::string take_word(std::string_view& sql);
 
+/// Whether it is a procedure, or a block, which can commit what it has done so far, outside a transaction.
+[[nodiscard]] bool may_commit(std::string_view sql);
+/// Whether the statement begins or ends a transaction; one that goes back to a savepoint does not.
+[[nodiscard]] bool begins_or_ends_transaction(std::string_view sql);
 /// Whether the statement, in a transaction, is COMMIT or PREPARE TRANSACTION by one of its names.
 [[nodiscard]] bool ends_transaction(std::string_view sql);
 /// Throws UsageError where it is COMMIT or ROLLBACK with AND CHAIN, after which the session is in a transaction as before.

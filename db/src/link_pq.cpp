@@ -35,7 +35,7 @@ PqLink::Use::Use(PqLink& link) : link_(&link) {
     if (link.state() == LinkState::broken) throw_closed();
     if (!link.session_->is_utf8()) link.refuse_encoding();
     link.in_use_ = true;
-    link.sent_ = link.decisive_ = false;
+    link.sent_ = link.partly_ = link.decisive_ = false;
     link.in_transaction_ = link.session_->transaction() != pq::TxStatus::idle;
 }
 
@@ -178,7 +178,9 @@ void PqLink::consume() {
             auto result = session_->next_result();
             if (!result || result->kind() != pq::Kind::error) continue;
             ErrorFields fields = result->error(session_->raw());
-            if (!fields.sqlstate.empty()) throw_error(std::move(fields));
+            // In a pipeline it may be the error of one of several.
+            const bool last = is_fatal(fields.severity) || !session_->in_pipeline();
+            if (last && !fields.sqlstate.empty()) throw_error(std::move(fields));
         }
         throw;
     }
@@ -351,15 +353,16 @@ std::exception_ptr PqLink::judge(std::exception_ptr failure, const std::string& 
         ErrorFields fields = error.fields();
         fields.sql = cut_sql(sql);
         const bool server_said_so = !fields.sqlstate.empty() && fields.outcome == Outcome::rolled_back;
+        const bool partly = partly_ || (sent_ && may_commit(sql));
         if (decisive_ && sent_) {
             fields.outcome = Outcome::unknown;
         } else if (in_transaction_) {
             fields.outcome = Outcome::rolled_back;
-        } else if (!sent_) {
+        } else if (!sent_ && !partly) {
             fields.outcome = Outcome::not_sent;
         } else if (session_ ? only_reads() : only_reads_) {
             fields.outcome = Outcome::rolled_back;
-        } else if (!server_said_so) {
+        } else if (!server_said_so || partly) {
             fields.outcome = Outcome::unknown;
         }
         return std::make_exception_ptr(ConnectionError(std::move(fields)));
@@ -381,6 +384,15 @@ bool is_stale(const std::exception_ptr& failure) {
     }
 }
 
+bool may_repeat(const std::string& sql, const std::exception_ptr& failure) {
+    if (!may_commit(sql)) return true;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const Error& error) {
+        return error.where().empty();  // nobody was called yet
+    }
+}
+
 bool PqLink::forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure) {
     if (!is_stale(failure)) return false;
     statements_.doubt_all();
@@ -389,7 +401,7 @@ bool PqLink::forget_stale(const std::string& sql, const Params& params, const st
     statements_.forget(key);
     statements_.forget_user_types();
     types_.reset();
-    return known;
+    return known && may_repeat(sql, failure);
 }
 
 }  // namespace coaio::db::detail

@@ -33,6 +33,8 @@ namespace coaio::db::detail {
 [[noreturn]] void throw_out_of_step();
 /// What the server had prepared has changed, or is gone.
 [[nodiscard]] bool is_stale(const std::exception_ptr& failure);
+/// That it failed, as stale, leaves no doubt that nothing of it stands.
+[[nodiscard]] bool may_repeat(const std::string& sql, const std::exception_ptr& failure);
 /// The server takes parameters that stand nowhere in the statement, where their types are declared.
 void refuse_surplus(std::string_view sql, const Params& params);
 class RunRows;
@@ -180,7 +182,8 @@ private:
 
     void drop_in_lane();
     [[nodiscard]] Coro<Answer> lane_segment();
-    /// Whether a statement that was kept prepared failed because it is stale or gone; it is forgotten then.
+    /// Whether a statement that was kept prepared failed because it is stale or gone, and may run again; it is forgotten
+    /// then.
     [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
     [[nodiscard]] Coro<Answer> next_asked();
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
@@ -210,6 +213,7 @@ private:
     bool in_use_ = false;
     bool in_flight_ = false;       // sent, and not answered to the end
     bool sent_ = false;            // of the statement in hand
+    bool partly_ = false;          // some of it stands already, whatever becomes of the rest
     bool decisive_ = false;        // the statement in hand ends a transaction, one way or the other
     bool in_transaction_ = false;  // when the statement in hand began
     bool only_reads_ = false;      // what ran last, by the session's settings

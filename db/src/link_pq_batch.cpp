@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "link_pq.hpp"
 
+#include "commit.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -81,14 +83,18 @@ Coro<BatchAnswers> PqLink::run_batch_now(const std::vector<Batch::Statement>& st
         }
         if (failure) {
             co_await recover(OnCancel::stop);
+            partly_ = sent_ && std::any_of(statements.begin(), statements.end(),
+                                           [](const Batch::Statement& each) { return may_commit(each.sql); });
             std::rethrow_exception(judge(std::move(failure), statements.front().sql));
         }
         bool stale = false;
-        for (std::size_t i = 0; i < answers.size(); ++i) {
-            if (answers[i]) continue;
-            stale = forget_stale(statements[i].sql, statements[i].params, answers[i].error()) || stale;
+        bool committed = false;  // perhaps, by those before it
+        for (std::size_t i = 0; i < answers.size() && !stale; ++i) {
+            const auto& [sql, params] = statements[i];
+            if (!answers[i]) stale = forget_stale(sql, params, answers[i].error());
+            committed = committed || (!stale && may_commit(sql));
         }
-        if (!stale || in_transaction_ || again) co_return answers;
+        if (!stale || committed || in_transaction_ || again) co_return answers;
         // Where one is gone, others may be, and each would fail the batch once.
         for (const auto& each : statements) statements_.forget(Statements::key(each.sql, each.params));
     }

@@ -26,6 +26,17 @@ private:
     pq::Session* session_;
 };
 
+/// The statement did, and the session goes on.
+bool failed_alone(const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const Error& error) {
+        return error.connection_good();
+    } catch (...) {
+        return false;
+    }
+}
+
 }  // namespace
 
 Coro<BatchAnswers> PqLink::run_each(const std::string& sql, const std::vector<Params>& all) {
@@ -51,13 +62,15 @@ Coro<BatchAnswers> PqLink::run_each_now(const std::string& sql, const std::vecto
         }
         if (failure) {
             co_await recover(OnCancel::stop);
-            std::rethrow_exception(judge(std::move(failure), sql));
+            if (!again || !failed_alone(failure)) std::rethrow_exception(judge(std::move(failure), sql));
+            for (const std::size_t i : due) answers[i] = failure;
+            co_return answers;
         }
         std::vector<std::size_t> stale;
         for (const std::size_t i : due) {
             if (answers[i] || !is_stale(answers[i].error())) continue;
             static_cast<void>(forget_stale(sql, all[i], answers[i].error()));
-            stale.push_back(i);
+            if (may_repeat(sql, answers[i].error())) stale.push_back(i);
         }
         if (stale.empty() || in_transaction_ || again) co_return answers;
         due = std::move(stale);
@@ -123,6 +136,7 @@ bool PqLink::take_answer(const std::string& sql, std::size_t run, RunRows& rows,
             Rows answered = rows.take(run, std::move(*result), outcome, types_);
             note_command(answered);
             if (drops_statements(answered)) statements_.all_gone();
+            partly_ = !in_transaction_;
             answers[run] = std::move(answered);
         }
     }

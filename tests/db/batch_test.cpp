@@ -144,6 +144,68 @@ Coro<> go_stale(std::string url) {
     CHECK(rows == 4);
 }
 
+// What a procedure committed on the way stands.
+Coro<> go_stale_after_commit(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    co_await pool.execute("create table t (n int)");
+    co_await pool.execute("create table kept (n int)");
+    co_await pool.execute(
+        "create procedure p() language plpgsql as $$begin insert into kept values (1); commit; end$$");
+    co_await pool.execute("create procedure stale(fail bool) language plpgsql as $$begin insert into kept values (1); "
+                          "commit; if fail then raise 'cached plan is stale' using errcode = '0A000'; end if; end$$");
+    db::Batch batch;
+    batch.add("/* first */ call p()").add("select * from t");
+    co_await pool.batch(batch);
+    co_await pool.execute("alter table t add column more text");
+    const bool stale = co_await tests::throws<db::Error>(pool.batch(batch));
+    CHECK(stale);
+    int kept = co_await pool.query_value<int>("select count(*)::int from kept");
+    CHECK(kept == 2);
+    co_await pool.batch(batch);
+
+    for (const bool fail : {false, true}) {
+        bool failed = co_await tests::throws<db::Error>(pool.execute("call stale($1)", fail));
+        CHECK(failed == fail);
+        failed = co_await tests::throws<db::Error>(pool.query_each("call stale($1)", std::vector<bool>(1, fail)));
+        CHECK(failed == fail);
+    }
+    kept = co_await pool.query_value<int>("select count(*)::int from kept");
+    CHECK(kept == 7);
+
+    // One that is gone was not called.
+    co_await pool.execute("call p()");
+    co_await pool.execute("do $$begin deallocate all; end$$");
+    co_await pool.execute("call p()");
+    co_await pool.execute("do $$begin deallocate all; end$$");
+    co_await pool.query_each("call stale($1)", std::vector<bool>(1, false));
+    kept = co_await pool.query_value<int>("select count(*)::int from kept");
+    CHECK(kept == 10);
+}
+
+Coro<> lose_after_commit(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    co_await pool.execute("create table kept (n int)");
+    co_await pool.execute("create procedure p() language plpgsql as $$begin insert into kept values (1); commit; "
+                          "perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(1); end$$");
+    for (const bool batched : {false, true}) {
+        db::Outcome outcome = db::Outcome::committed;
+        try {
+            db::Batch batch;
+            batch.add("call p()").add("select 1");
+            if (batched) {
+                co_await pool.batch(std::move(batch));
+            } else {
+                co_await pool.execute("call p()");
+            }
+        } catch (const db::ConnectionError& error) {
+            outcome = error.outcome();
+        }
+        CHECK(outcome == db::Outcome::unknown);
+    }
+    const int kept = co_await pool.query_value<int>("select count(*)::int from kept");
+    CHECK(kept == 2);
+}
+
 Coro<> evict(std::string url) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).statement_cache(3));
     for (int i = 0; i < 10; ++i) {
@@ -211,6 +273,16 @@ TEST_CASE("TYP-20: a parameter that cannot be sent sends nothing of its batch", 
 TEST_CASE("STM-05 STM-06: a batch with a statement that is stale or gone runs again, once", "[pgtest]") {
     tests::Database database;
     coaio::run(go_stale(database.conninfo()));
+}
+
+TEST_CASE("STM-04: what is stale does not run again where a procedure has committed on the way", "[pgtest]") {
+    tests::Database database;
+    coaio::run(go_stale_after_commit(database.conninfo()));
+}
+
+TEST_CASE("ERR-04: a connection lost in a procedure does not say that it has no effect", "[pgtest]") {
+    tests::Database database;
+    coaio::run(lose_after_commit(database.conninfo()));
 }
 
 TEST_CASE("STM-01: statements that batches evict are dropped in the server", "[pgtest]") {

@@ -4,10 +4,12 @@
 #include <coaio/db/transaction.hpp>
 
 #include <coaio/core/run.hpp>
+#include <coaio/core/task.hpp>
 
 #include "db/cut.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/postgres_proxy.hpp"
 #include "support/throws.hpp"
 
 #include <initializer_list>
@@ -15,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -22,6 +25,10 @@ namespace db = coaio::db;
 using coaio::Coro;
 using db::Transaction;
 using tests::Bench;
+using tests::Fault;
+using tests::PostgresProxy;
+using tests::Spot;
+using tests::Way;
 
 namespace {
 
@@ -153,11 +160,111 @@ Coro<> lose_connection(std::string url) {
         co_await pool.query_each(sql, numbers);
     } catch (const db::ConnectionError& error) {
         lost = true;
-        CHECK(error.outcome() != db::Outcome::not_sent);
+        CHECK(error.is(db::sqlstate::admin_shutdown));
+        CHECK(error.outcome() == db::Outcome::unknown);
+        CHECK_FALSE(error.retryable());
     }
     CHECK(lost);
     const int kept = co_await count_rows(pool);
     CHECK(kept == 1);
+}
+
+// Each run of `select f($1)` has a statement of its own, by its type, and the second one's is gone: it is found out when
+// the first one has run.
+Coro<std::vector<db::Params>> prepare_runs(db::Pool pool) {
+    co_await pool.execute("create table t (n int)");
+    co_await pool.execute("create function f(int) returns int language sql as 'insert into t values ($1) returning n'");
+    co_await pool.execute("create function f(bool) returns int language sql as 'select 0'");
+    co_await pool.query("select f($1)", 1);
+    co_await pool.query("select f($1)", true);
+    co_await pool.execute("do $$begin execute (select 'deallocate ' || name from pg_prepared_statements where "
+                          "parameter_types[1] = 'bool'::regtype); end$$");
+    std::vector<db::Params> runs;
+    runs.push_back(db::Params::of(2));
+    runs.push_back(db::Params::of(true));
+    co_return runs;
+}
+
+Coro<> fail_to_prepare_again(std::string url) {
+    const auto options = single();
+    auto pool = co_await db::Pool::connect(url, options);
+    auto runs = co_await prepare_runs(pool);
+    co_await pool.execute("drop function f(bool)");
+    const auto answers = co_await pool.query_each(coaio::return_exceptions, "select f($1)", std::move(runs));
+    REQUIRE(answers.size() == 2);
+    CHECK(answers[0].has_value());
+    std::string state;
+    try {
+        std::rethrow_exception(answers[1].error());
+    } catch (const db::Error& error) {
+        state = error.sqlstate();
+    }
+    CHECK(state == db::sqlstate::undefined_function);
+    const int kept = co_await count_rows(pool);
+    CHECK(kept == 2);
+    CHECK(pool.statistics().opened == 1);
+}
+
+Coro<> lose_while_preparing_again(PostgresProxy& proxy, std::string url) {
+    const auto options = single();
+    auto pool = co_await db::Pool::connect(url, options);
+    auto runs = co_await prepare_runs(pool);
+    proxy.on(Spot(Way::to_server, 'P').containing("f($1)"), Fault::cut_before());
+    db::Outcome outcome = db::Outcome::committed;
+    try {
+        co_await pool.query_each("select f($1)", std::move(runs));
+    } catch (const db::ConnectionError& error) {
+        outcome = error.outcome();
+    }
+    CHECK(outcome == db::Outcome::unknown);
+    const int kept = co_await count_rows(pool);
+    CHECK(kept == 2);
+}
+
+/// Begins it, and lets nothing be read before the connection has ended with an error of the statement's.
+template <class T>
+coaio::Task<T> cut_after_error(PostgresProxy& proxy, Coro<T> work) {
+    proxy.on(Spot(Way::to_client, 'E').containing("division"), Fault::reset_after());
+    auto task = coaio::create_task(std::move(work), {.eager_start = true});
+    const bool failed = proxy.await_seen(Way::to_client, 'E', 1);
+    CHECK(failed);
+    while (failed && proxy.open() > 0) std::this_thread::yield();
+    return task;
+}
+
+// With 1 it fails after a row that is larger than libpq's first buffer, which reads the rest in one go, to the end.
+constexpr const char* row_and_error =
+    "select repeat('x', 40000 * $1::int), 1 / (2 - n * $1::int) from generate_series(1, 2) n";
+
+Coro<> lose_after_error(PostgresProxy& proxy, std::string url) {
+    std::vector<int> runs(2, 0);
+    auto connection = co_await db::Connection::connect(url);
+    co_await connection.query_each(row_and_error, runs);
+    runs[0] = 1;
+    auto task = cut_after_error(proxy, connection.query_each(row_and_error, runs));
+    db::Outcome outcome = db::Outcome::committed;
+    try {
+        co_await task;
+    } catch (const db::ConnectionError& error) {
+        outcome = error.outcome();
+    }
+    CHECK(outcome == db::Outcome::unknown);
+}
+
+// There is no doubt what became of a statement alone.
+Coro<> lose_after_its_error(PostgresProxy& proxy, std::string url) {
+    auto connection = co_await db::Connection::connect(url);
+    co_await connection.query(row_and_error, 0);
+    auto task = cut_after_error(proxy, connection.query(row_and_error, 1));
+    bool failed = false;
+    try {
+        co_await task;
+    } catch (const db::Error& error) {
+        failed = error.is("22012");
+        CHECK(error.outcome() == db::Outcome::rolled_back);
+        CHECK_FALSE(error.connection_good());
+    }
+    CHECK(failed);
 }
 
 Coro<> cut_each(Bench& bench) {
@@ -211,6 +318,30 @@ TEST_CASE("PIP-08: a connection that is lost among the runs ends them with an er
           "[pgtest]") {
     tests::Database database;
     coaio::run(lose_connection(database.conninfo()));
+}
+
+TEST_CASE("STM-05: a run whose statement cannot be prepared again fails alone", "[pgtest]") {
+    tests::Database database;
+    coaio::run(fail_to_prepare_again(database.conninfo()));
+}
+
+TEST_CASE("PIP-08: a connection lost while a run is prepared again says that others may have taken effect",
+          "[pgtest]") {
+    tests::Database database;
+    PostgresProxy proxy(database.server());
+    coaio::run(lose_while_preparing_again(proxy, proxy.conninfo(database.name())));
+}
+
+TEST_CASE("PIP-08: a run's error that was read with the connection's end is not the server's last word", "[pgtest]") {
+    tests::Database database;
+    PostgresProxy proxy(database.server());
+    coaio::run(lose_after_error(proxy, proxy.conninfo(database.name())));
+}
+
+TEST_CASE("ERR-04: a statement's error that was read with the connection's end is what became of it", "[pgtest]") {
+    tests::Database database;
+    PostgresProxy proxy(database.server());
+    coaio::run(lose_after_its_error(proxy, proxy.conninfo(database.name())));
 }
 
 TEST_CASE("CAN-04: runs cut at any turn leave a connection that is clean", "[pgtest]") {

@@ -153,7 +153,8 @@ public:
     [[nodiscard]] Coro<std::vector<Rows>> query_each(std::string_view sql, const R& values) const {
         return query_each(sql, detail::encode_each(values));
     }
-    /// The same with an outcome for each run.
+    /// The same with an outcome for each run, where the session lives to give one: a lost connection is still an error of
+    /// the whole, of which some runs may have taken effect.
     [[nodiscard]] Coro<std::vector<coaio::Outcome<Rows>>> query_each(ReturnExceptions, std::string_view sql,
                                                                      std::vector<Params> runs) const {
         return detail::run_each(self().path(), std::string(sql), std::move(runs));
@@ -209,7 +210,8 @@ private:
 /// may not arrive. Here the server is told, in the same message as the statement, how much time is left, as its
 /// `statement_timeout`, which is afterwards as it was; so the statement ends there too if the client is gone by then.
 ///
-/// What is sent together is a transaction, so statements that cannot stand in one, such as VACUUM, are refused.
+/// What is sent together is a transaction, so statements that cannot stand in one, such as VACUUM, are refused, and so are
+/// those that begin, end or mark one, by a UsageError.
 /// Errors: TimeoutError when the time is over, whoever noticed first.
 ///
 ///     auto rows = co_await pool.within(2s).query("select …");
