@@ -45,12 +45,23 @@ Rows rows_of(const std::string& sql, detail::BatchAnswers answers) {
     }
 }
 
+// They would take the limit with them, or leave it behind.
+void refuse_control(std::string_view sql) {
+    std::string_view rest = sql;
+    const std::string first = detail::take_word(rest);
+    const bool marks = first == "savepoint" || first == "release" || first == "rollback";
+    if (!marks && !detail::begins_or_ends_transaction(sql)) return;
+    throw UsageError("\"" + cut_sql(sql) +
+                     "\" cannot be sent with a deadline of its own: leave transactions to their scopes");
+}
+
 Coro<Rows> run_now(std::shared_ptr<detail::Path> path, TimePoint deadline, std::string sql, Params params) {
-    detail::refuse_chain(sql);
+    refuse_control(sql);
     co_await detail::Path::open(path);
+    detail::PqLink& link = path->link();
+    co_await link.settle();  // before it is asked whether it is in a transaction
     const Duration left = deadline - Clock::now();
     if (left <= Duration::zero()) throw TimeoutError();
-    detail::PqLink& link = path->link();
     std::vector<Batch::Statement> sent;
     sent.emplace_back(set_timeout, Params::of(in_ms(left)));
     sent.emplace_back(sql, std::move(params));

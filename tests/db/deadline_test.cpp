@@ -19,7 +19,6 @@
 #include <sys/socket.h>
 
 namespace db = coaio::db;
-using coaio::Clock;
 using coaio::Coro;
 using db::Transaction;
 using tests::Fault;
@@ -145,6 +144,43 @@ Coro<> pass_on(PostgresProxy& proxy, std::string url) {
     CHECK(pool.statistics().in_use == 0);
 }
 
+Coro<std::string> limit_of(const Transaction& tx) {
+    co_return co_await tx.query_value<std::string>("select current_setting('statement_timeout')");
+}
+
+Coro<> limit_control(std::string url) {
+    auto connection = co_await db::Connection::connect(url);
+    co_await connection.execute("create table t (n int)");
+    for (const char* sql : {"begin", "Start Transaction", "/* */ commit", "end", "abort", "rollback", "rollback to s",
+                            "savepoint s", "release s", "prepare transaction 'x'"}) {
+        INFO(sql);
+        const bool refused = co_await tests::throws<db::UsageError>(connection.within(5s).execute(sql));
+        CHECK(refused);
+    }
+    co_await connection.execute("begin");
+    co_await connection.execute("insert into t values (1)");
+    const bool refused = co_await tests::throws<db::UsageError>(connection.within(5s).execute("commit"));
+    CHECK(refused);
+    co_await connection.execute("commit");
+    const int rows = co_await connection.within(5s).query_value<int>("select count(*)::int from t");
+    CHECK(rows == 1);
+}
+
+Coro<> limit_after_copy(std::string url) {
+    db::Pool pool(url, db::PoolOptions().max_size(1));
+    auto body = [](Transaction& tx) -> Coro<> {
+        {
+            auto copy = tx.copy_out("copy (select generate_series(1, 1000)) to stdout");
+            const auto first = co_await copy.next();
+            CHECK(first.has_value());
+        }
+        co_await tx.within(5s).query("select 1");
+        const std::string limit = co_await limit_of(tx);
+        CHECK(limit == "0");
+    };
+    co_await pool.transaction(body);
+}
+
 // The client is gone before its time is over, and nobody tells the server.
 Coro<> vanish(PostgresProxy& proxy, std::string url) {
     auto connection = co_await db::Connection::connect(url, db::ConnectOptions().cancel_by_closing(true));
@@ -170,6 +206,16 @@ TEST_CASE("TMO-03: a deadline is passed on to the server in the statement's own 
     tests::Database database;
     PostgresProxy proxy(database.server());
     coaio::run(pass_on(proxy, proxy.conninfo(database.name())));
+}
+
+TEST_CASE("TMO-03: what begins, ends or marks a transaction has no deadline of its own", "[pgtest]") {
+    tests::Database database;
+    tests::run_timely(limit_control(database.conninfo()));
+}
+
+TEST_CASE("TMO-03: a deadline does not outlast its statement where a COPY was left unread", "[pgtest]") {
+    tests::Database database;
+    tests::run_timely(limit_after_copy(database.conninfo()));
 }
 
 TEST_CASE("TMO-03: the server ends a statement whose client is gone when its time is over", "[pgtest]") {
