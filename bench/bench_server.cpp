@@ -66,16 +66,21 @@ void append_number(std::string& text, std::int32_t number) {
     text.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
+constexpr std::size_t longest_json = 48;  // of one world
+
 // Two numbers are written sooner than a document of them is built.
 void append_json(std::string& text, const World& world) {
-    text += R"({"id":)";
-    append_number(text, world.id);
-    text += R"(,"randomNumber":)";
-    append_number(text, world.random_number);
-    text += '}';
+    constexpr std::string_view before = R"({"id":)";
+    constexpr std::string_view between = R"(,"randomNumber":)";
+    std::array<char, longest_json> json;
+    char* const end = json.data() + json.size();
+    char* at = std::copy(before.begin(), before.end(), json.data());
+    at = std::to_chars(at, end, world.id).ptr;
+    at = std::copy(between.begin(), between.end(), at);
+    at = std::to_chars(at, end, world.random_number).ptr;
+    *at++ = '}';
+    text.append(json.data(), at);
 }
-
-constexpr std::size_t longest_json = 48;  // of one
 
 std::string to_json(const World& world) {
     std::string text;

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "chunk.hpp"
 
+#include <algorithm>
+
 namespace coaio::db::detail {
+
+void Chunk::reserve(std::size_t rows) {
+    constexpr std::size_t bytes_of_cell = 8;
+    const std::size_t cells = std::min(rows, most_rows) * columns_->size();
+    cells_.reserve(cells);
+    bytes_.reserve(cells * bytes_of_cell);
+}
 
 void Chunk::put(std::optional<std::string_view> cell) {
     if (!cell) {

@@ -25,6 +25,10 @@ public:
 
     explicit Chunk(std::shared_ptr<const Columns> columns) : columns_(std::move(columns)) {}
 
+    /// Room for this many rows, as far as it is not too much to have for nothing.
+    void reserve(std::size_t rows);
+    [[nodiscard]] const Columns& columns() const noexcept { return *columns_; }
+
     /// The next cell of the row in hand; nullopt is NULL.
     void put(std::optional<std::string_view> cell);
     void end_row() noexcept { ++rows_; }

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -21,13 +22,11 @@ public:
     explicit WireParams(const Params& params) : count_(static_cast<int>(params.size())) {
         std::size_t count = params.size();
         if (count > inline_count) {
-            more_values_.resize(count);
-            more_numbers_.resize(count * 2);
-            more_types_.resize(count);
-            values_ = more_values_.data();
-            lengths_ = more_numbers_.data();
-            formats_ = more_numbers_.data() + count;
-            types_ = more_types_.data();
+            more_ = std::make_unique<More>(count);
+            values_ = more_->values.data();
+            lengths_ = more_->numbers.data();
+            formats_ = more_->numbers.data() + count;
+            types_ = more_->types.data();
         }
         for (std::size_t i = 0; i < count; ++i) {
             const Params::Slot& slot = params.slot(i);
@@ -48,13 +47,18 @@ public:
 
 private:
     static constexpr std::size_t inline_count = 16;
+    struct More {
+        explicit More(std::size_t count) : values(count), numbers(count * 2), types(count) {}
+        std::vector<const char*> values;
+        std::vector<int> numbers;
+        std::vector<::Oid> types;
+    };
+
     int count_;
-    std::array<const char*, inline_count> few_values_{};
-    std::array<int, inline_count * 2> few_numbers_{};
-    std::array<::Oid, inline_count> few_types_{};
-    std::vector<const char*> more_values_;
-    std::vector<int> more_numbers_;
-    std::vector<::Oid> more_types_;
+    std::array<const char*, inline_count> few_values_;
+    std::array<int, inline_count * 2> few_numbers_;
+    std::array<::Oid, inline_count> few_types_;
+    std::unique_ptr<More> more_;
     const char** values_ = few_values_.data();
     int* lengths_ = few_numbers_.data();
     int* formats_ = few_numbers_.data() + inline_count;

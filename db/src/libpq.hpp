@@ -76,8 +76,9 @@ public:
     /// The command's tag.
     [[nodiscard]] std::string command() const;
     [[nodiscard]] bool has_columns_of(const detail::Chunk& chunk) const noexcept;
-    /// Copies its rows to the end of the chunk, which is made where there is none yet.
-    void copy_rows(std::shared_ptr<detail::Chunk>& chunk) const;
+    /// Copies its rows to the end of the chunk, which is made where there is none yet, with room for those of so many
+    /// results like this one.
+    void copy_rows(std::shared_ptr<detail::Chunk>& chunk, std::size_t alike = 1) const;
     /// Of a Kind::copy_in or Kind::copy_out: how many columns, and whether as binary.
     [[nodiscard]] std::size_t copy_columns() const noexcept;
     [[nodiscard]] bool copy_binary() const noexcept;

@@ -2,6 +2,7 @@
 #include "libpq.hpp"
 
 #include "chunk.hpp"
+#include "frame_allocator.hpp"
 
 #include <libpq-fe.h>
 
@@ -13,6 +14,12 @@ namespace {
 
 Format format_of(const PGresult* result, int column) noexcept {
     return PQfformat(result, column) == 1 ? Format::binary : Format::text;
+}
+
+std::optional<std::string_view> cell(const PGresult* result, int row, int column) noexcept {
+    const int length = PQgetlength(result, row, column);  // 0 also of NULL
+    if (length == 0 && PQgetisnull(result, row, column) != 0) return std::nullopt;
+    return std::string_view(PQgetvalue(result, row, column), static_cast<std::size_t>(length));
 }
 
 class PgRows final : public detail::ResultData {
@@ -36,11 +43,7 @@ public:
         return column;
     }
     [[nodiscard]] std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept override {
-        int r = static_cast<int>(row);
-        int c = static_cast<int>(column);
-        const int length = PQgetlength(result_, r, c);  // 0 also of NULL
-        if (length == 0 && PQgetisnull(result_, r, c) != 0) return std::nullopt;
-        return std::string_view(PQgetvalue(result_, r, c), static_cast<std::size_t>(length));
+        return cell(result_, static_cast<int>(row), static_cast<int>(column));
     }
     [[nodiscard]] std::string_view command() const noexcept override { return PQcmdStatus(result_); }
 
@@ -102,7 +105,7 @@ ErrorFields Result::error(const pg_conn* connection) const {
 }
 
 Rows Result::take_rows(Outcome outcome, std::shared_ptr<const detail::UserTypes> types) && {
-    auto rows = std::make_shared<PgRows>(result_.get());
+    auto rows = std::allocate_shared<PgRows>(detail::FrameAllocator<PgRows>(), result_.get());
     (void)result_.release();
     rows->set_outcome(outcome);
     if (types) rows->set_types(std::move(types));
@@ -131,7 +134,7 @@ bool Result::has_columns_of(const detail::Chunk& chunk) const noexcept {
     const PGresult* const result = result_.get();
     if (chunk.column_count() != static_cast<std::size_t>(PQnfields(result))) return false;
     for (int i = 0; i < PQnfields(result); ++i) {
-        const Column column = chunk.column(static_cast<std::size_t>(i));
+        const detail::Chunk::OwnColumn& column = chunk.columns()[static_cast<std::size_t>(i)];
         if (column.type != static_cast<Oid>(PQftype(result, i)) || column.format != format_of(result, i) ||
             column.name != PQfname(result, i)) {
             return false;
@@ -140,8 +143,9 @@ bool Result::has_columns_of(const detail::Chunk& chunk) const noexcept {
     return true;
 }
 
-void Result::copy_rows(std::shared_ptr<detail::Chunk>& chunk) const {
+void Result::copy_rows(std::shared_ptr<detail::Chunk>& chunk, std::size_t alike) const {
     const int columns = PQnfields(result_.get());
+    const int rows = PQntuples(result_.get());
     if (!chunk) {
         auto made = std::make_shared<detail::Chunk::Columns>();
         for (int i = 0; i < columns; ++i) {
@@ -152,16 +156,10 @@ void Result::copy_rows(std::shared_ptr<detail::Chunk>& chunk) const {
             made->push_back(std::move(column));
         }
         chunk = std::make_shared<detail::Chunk>(std::move(made));
+        chunk->reserve(alike * static_cast<std::size_t>(rows));
     }
-    for (int row = 0; row < PQntuples(result_.get()); ++row) {
-        for (int i = 0; i < columns; ++i) {
-            if (PQgetisnull(result_.get(), row, i) != 0) {
-                chunk->put(std::nullopt);
-            } else {
-                chunk->put(std::string_view(PQgetvalue(result_.get(), row, i),
-                                            static_cast<std::size_t>(PQgetlength(result_.get(), row, i))));
-            }
-        }
+    for (int row = 0; row < rows; ++row) {
+        for (int i = 0; i < columns; ++i) chunk->put(cell(result_.get(), row, i));
         chunk->end_row();
     }
 }

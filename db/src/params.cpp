@@ -10,12 +10,12 @@ Params::Slot Params::begin(Oid type, Format format) const {
     Slot slot;
     slot.type = type;
     slot.format = format;
-    slot.offset = bytes_.size();
+    slot.offset = static_cast<std::uint32_t>(bytes_.size());
     return slot;
 }
 
 Params& Params::end(Slot slot) {
-    slot.length = bytes_.size() - slot.offset;
+    slot.length = static_cast<std::uint32_t>(bytes_.size() - slot.offset);
     if (bytes_.size() > Encoder::most_bytes) undo(slot, "the parameters together would be larger than 1 GB");
     if (slot.format == Format::text) bytes_.push_back('\0');
     slots_.push_back(slot);
@@ -32,7 +32,7 @@ Params& Params::add_null(Oid type) {
 std::vector<Oid> Params::types() const {
     std::vector<Oid> types;
     types.reserve(slots_.size());
-    for (const Slot& slot : slots_) types.push_back(slot.type);
+    for (std::size_t i = 0; i < slots_.size(); ++i) types.push_back(slot(i).type);
     return types;
 }
 

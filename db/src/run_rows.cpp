@@ -9,7 +9,7 @@ Rows RunRows::take(std::size_t run, pq::Result result, Outcome outcome, const st
     if (result.row_count() > most_rows) return std::move(result).take_rows(outcome, types);
     if (chunk_ && !result.has_columns_of(*chunk_)) chunk_.reset();
     const std::size_t first = chunk_ ? chunk_->row_count() : 0;
-    result.copy_rows(chunk_);
+    result.copy_rows(chunk_, answers_.size() - run);
     Answer& answer = answers_[run];
     answer.set(chunk_, first, result.command());
     answer.set_outcome(outcome);

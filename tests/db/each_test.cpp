@@ -48,9 +48,11 @@ Coro<> run_each(std::string url) {
     std::vector<std::tuple<int, std::optional<std::string>>> pairs;
     pairs.emplace_back(1, "one");
     pairs.emplace_back(2, std::nullopt);
+    pairs.emplace_back(3, "");
     const auto texts = co_await pool.query_each("select $2::text, $1::int", pairs);
     CHECK(texts[0].one<std::optional<std::string>, int>() == std::tuple(std::optional<std::string>("one"), 1));
     CHECK(texts[1].one<std::optional<std::string>, int>() == std::tuple(std::optional<std::string>(), 2));
+    CHECK(texts[2].one<std::optional<std::string>, int>() == std::tuple(std::optional<std::string>(""), 3));
 
     const auto nothing = co_await pool.query_each("select $1::int", std::vector<int>());
     CHECK(nothing.empty());

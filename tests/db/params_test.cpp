@@ -5,6 +5,11 @@
 
 #include <sys/mman.h>
 
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
 namespace db = coaio::db;
 
 namespace {
@@ -74,6 +79,23 @@ TEST_CASE("an empty optional is NULL of its type") {
     CHECK(params.slot(2).null);
     CHECK(params.slot(3).null);
     CHECK(params.slot(4).null);
+}
+
+TEST_CASE("parameters that were moved away are none, whether they were few or many") {
+    for (const std::size_t count : {std::size_t{3}, std::size_t{40}}) {
+        CAPTURE(count);
+        db::Params params;
+        for (std::size_t i = 0; i < count; ++i) params.add(std::to_string(i));
+        db::Params taken = std::move(params);
+        CHECK(params.empty());  // NOLINT(bugprone-use-after-move)
+        params.add(7);
+        CHECK(params.slot(0).type == db::Oid::int4);
+        params = std::move(taken);
+        CHECK(taken.empty());  // NOLINT(bugprone-use-after-move)
+        REQUIRE(params.size() == count);
+        for (std::size_t i = 0; i < count; ++i) CHECK(params.bytes(i) == std::to_string(i));
+        CHECK_THROWS_AS(params.slot(count), std::out_of_range);
+    }
 }
 
 TEST_CASE("what cannot be sent is refused, named by its number, and leaves nothing behind") {

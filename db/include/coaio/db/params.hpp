@@ -7,14 +7,17 @@
 #include <coaio/db/time.hpp>
 #include <coaio/db/values.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace coaio::db {
@@ -26,6 +29,46 @@ inline constexpr bool is_text_pointer = std::same_as<T, const char*> || std::sam
 
 template <class T>
 inline constexpr bool never = false;
+
+/// A list of small values that has room for its first few in itself.
+template <class T, std::size_t few>
+class ShortList {
+public:
+    ShortList() = default;
+    ShortList(const ShortList&) = default;
+    ShortList& operator=(const ShortList&) = default;
+    ShortList(ShortList&& other) noexcept
+        : first_(other.first_), more_(std::move(other.more_)), size_(std::exchange(other.size_, 0)) {}
+    ShortList& operator=(ShortList&& other) noexcept {
+        first_ = other.first_;
+        more_ = std::move(other.more_);
+        size_ = std::exchange(other.size_, 0);
+        return *this;
+    }
+    ~ShortList() = default;
+
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] const T& at(std::size_t index) const {
+        if (index >= size_) throw std::out_of_range("there is no such element");
+        return index < few ? first_[index] : more_[index - few];
+    }
+    void reserve(std::size_t count) {
+        if (count > few) more_.reserve(count - few);
+    }
+    void push_back(const T& value) {
+        if (size_ < few) {
+            first_[size_] = value;
+        } else {
+            more_.push_back(value);
+        }
+        ++size_;
+    }
+
+private:
+    std::array<T, few> first_{};
+    std::vector<T> more_;
+    std::size_t size_ = 0;
+};
 
 }  // namespace detail
 
@@ -62,19 +105,21 @@ public:
     Params& add_null(Oid type = Oid::unspecified);
 
     [[nodiscard]] std::size_t size() const noexcept { return slots_.size(); }
-    [[nodiscard]] bool empty() const noexcept { return slots_.empty(); }
+    [[nodiscard]] bool empty() const noexcept { return slots_.size() == 0; }
 
     /// One parameter as it is sent. Text is followed by a NUL byte that is not counted.
     struct Slot {
         Oid type = Oid::unspecified;
         Format format = Format::binary;
         bool null = false;
-        std::size_t offset = 0;
-        std::size_t length = 0;
+        std::uint32_t offset = 0;
+        std::uint32_t length = 0;
     };
+    static_assert(Encoder::most_bytes <= UINT32_MAX);
     [[nodiscard]] const Slot& slot(std::size_t index) const { return slots_.at(index); }
     [[nodiscard]] std::string_view bytes(std::size_t index) const {
-        return std::string_view(bytes_).substr(slot(index).offset, slot(index).length);
+        const Slot& at = slot(index);
+        return {bytes_.data() + at.offset, at.length};
     }
     /// The type of each, in order: what a prepared statement depends on.
     [[nodiscard]] std::vector<Oid> types() const;
@@ -100,7 +145,7 @@ private:
     [[noreturn]] void refuse(const std::string& problem) const;
 
     std::string bytes_;
-    std::vector<Slot> slots_;
+    detail::ShortList<Slot, 4> slots_;
 };
 
 // ---------------------------------------------------------------------------------------------------------------
