@@ -268,7 +268,7 @@ bool Connection::send_at_once() noexcept {
     if (writing_ || failed_) return false;
     out_.erase(0, stream_.try_write(out_));
     if (!out_.empty()) return false;
-    if (out_.capacity() > kept_out) out_ = {};
+    if (out_.capacity() > kept_out) std::string().swap(out_);
     return true;
 }
 
@@ -301,8 +301,8 @@ Coro<> Connection::send(std::string_view body, std::string_view tail) {
         throw;
     }
     deadlines_.clear(Deadlines::Kind::write);
-    if (sending_.capacity() > kept_out) sending_ = {};
     sending_.clear();
+    if (sending_.capacity() > kept_out) std::string().swap(sending_);
     written_.set();
 }
 

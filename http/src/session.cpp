@@ -267,8 +267,12 @@ bool Session::put_plain(const Response& response) {
 }
 
 Coro<> Session::send_stream(Response response) {
-    const ResponsePlanInput input = plan_input(response);
-    const ResponsePlan plan = plan_response(input);
+    ResponsePlanInput input = plan_input(response);
+    ResponsePlan plan = plan_response(input);
+    if (!plan.send_body) {  // it ends with its head, as a plain one does
+        input.keep_alive = input.keep_alive && body_can_be_dropped();
+        plan = plan_response(input);
+    }
     keep_alive_ = plan.keep_alive;
     if (!plan.send_body) {
         settle();

@@ -100,24 +100,23 @@ private:
 /// Marks the stream as broken when a write ends between its first byte, which `try_write` may have taken, and its last.
 class Stream::Impl::Cut {
 public:
-    Cut(Impl& impl, std::size_t total) noexcept
-        : impl_(&impl), left(total), total_(total), begun_(std::exchange(impl.begun, false)) {}
+    Cut(Impl& impl, std::size_t total) noexcept : impl_(&impl), total_(total), left_(total) {}
     Cut(const Cut&) = delete;
     Cut& operator=(const Cut&) = delete;
     ~Cut() {
-        if (left != 0 && (begun_ || left != total_)) impl_->broken = true;
+        if (left_ != 0 && impl_->begun) impl_->broken = true;
     }
-    [[nodiscard]] std::size_t done() const noexcept { return total_ - left; }
+    void took(std::size_t count) noexcept {
+        left_ -= count;
+        if (count != 0) impl_->begun = left_ != 0;
+    }
+    [[nodiscard]] std::size_t left() const noexcept { return left_; }
+    [[nodiscard]] std::size_t done() const noexcept { return total_ - left_; }
 
 private:
     Impl* impl_;
-
-public:
-    std::size_t left;
-
-private:
     std::size_t total_;
-    bool begun_;
+    std::size_t left_;
 };
 
 /// What a read that does not come to its end had got goes back.
@@ -145,7 +144,7 @@ Stream::Impl::~Impl() = default;
 void Stream::Impl::close() noexcept {
     closed = true;
     if (tls != nullptr) {
-        tls->close(!broken);
+        tls->close(!broken && !begun);
         return;
     }
     if ((broken || begun) && descriptor.is_open()) descriptor.port().spoil();
@@ -259,7 +258,7 @@ Coro<> Stream::Impl::write_parts(Impl& impl, std::span<const Buffer> buffers) {
     for (const Buffer& each : buffers) total += each.size;
     Cut progress(impl, total);
     std::size_t offset = 0;  // into the first buffer
-    while (progress.left != 0) {
+    while (progress.left() != 0) {
         while (buffers.front().size == offset) {
             buffers = buffers.subspan(1);
             offset = 0;
@@ -278,7 +277,7 @@ Coro<> Stream::Impl::write_parts(Impl& impl, std::span<const Buffer> buffers) {
             if (!sent.ok()) impl.throw_error(sent.error, "write", progress.done());
             count = sent.count;
         }
-        progress.left -= count;
+        progress.took(count);
         while (count >= buffers.front().size - offset) {
             count -= buffers.front().size - offset;
             offset = 0;
@@ -290,9 +289,9 @@ Coro<> Stream::Impl::write_parts(Impl& impl, std::span<const Buffer> buffers) {
     // Encrypted bytes are all in the layer now; the kernel has them when this returns.
     if (impl.tls != nullptr && impl.tls->must_flush()) {
         Cut flushing(impl, 2);
-        flushing.left = 1;
+        flushing.took(1);
         co_await impl.tls->flush();
-        flushing.left = 0;
+        flushing.took(1);
     }
 }
 
@@ -328,7 +327,7 @@ long Stream::Impl::try_send(Buffer bytes) noexcept {
 }
 
 std::size_t Stream::Impl::try_write(Buffer bytes) noexcept {
-    if (!descriptor.is_open()) return 0;
+    if (!descriptor.is_open() || writing || broken || shut) return 0;
     coaio::detail::PortSide& out = descriptor.port().out;
     std::uint32_t& budget = descriptor.port().core().io_budget;
     if (!out.ready() || out.waiter() != nullptr || budget == 0) return 0;
@@ -342,6 +341,7 @@ std::size_t Stream::Impl::try_write(Buffer bytes) noexcept {
 
 Coro<> Stream::Impl::shutdown_write(Ref impl) {
     const Direction guard(*impl, impl->writing, "writing to");
+    if (impl->begun) impl->broken = true;  // the peer would take the part for the whole
     impl->require_writable();
     impl->shut = true;
     if (impl->tls != nullptr) {

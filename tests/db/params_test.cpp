@@ -95,6 +95,9 @@ TEST_CASE("parameters that were moved away are none, whether they were few or ma
         REQUIRE(params.size() == count);
         for (std::size_t i = 0; i < count; ++i) CHECK(params.bytes(i) == std::to_string(i));
         CHECK_THROWS_AS(params.slot(count), std::out_of_range);
+        db::Params& same = params;
+        params = std::move(same);
+        CHECK(params.empty());
     }
 }
 

@@ -47,6 +47,10 @@ Coro<Response> fail(Request&) {
     co_return Response();
 }
 
+Coro<Response> streamed(Request&) {
+    co_return Response::stream("text/plain", [](BodyWriter& out) -> Coro<> { co_await out.write("streamed"); });
+}
+
 Router small_app() {
     Router app;
     app.get("/", hello);
@@ -54,6 +58,7 @@ Router small_app() {
     app.post("/noread", noread);
     app.get("/slow", slow);
     app.get("/throw", fail);
+    app.get("/streamed", streamed);
     return app;
 }
 
@@ -141,10 +146,10 @@ TEST_CASE("an unread body is dropped up to a bound, beyond which the connection 
 
 namespace {
 
-Coro<> expect_continue(const Router& app, std::string path, bool wanted) {
+Coro<> expect_continue(const Router& app, std::string target, bool wanted) {
     auto [client, server] = net::memory_pipe();
     auto serving = create_task(serve_stream(std::move(server), app));
-    co_await client.write("POST " + path + " HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    co_await client.write(target + " HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     auto head = co_await client.read_until("\r\n\r\n");
     if (wanted) {
         CHECK(head == "HTTP/1.1 100 Continue\r\n\r\n");
@@ -164,8 +169,9 @@ Coro<> expect_continue(const Router& app, std::string path, bool wanted) {
 
 TEST_CASE("100 Continue is sent when the body is asked for, and not otherwise") {
     const Router app = small_app();
-    testing::run(expect_continue(app, "/echo", true));
-    testing::run(expect_continue(app, "/noread", false));
+    testing::run(expect_continue(app, "POST /echo", true));
+    testing::run(expect_continue(app, "POST /noread", false));
+    testing::run(expect_continue(app, "HEAD /streamed", false));
 }
 
 namespace {

@@ -36,13 +36,14 @@ class ShortList {
 public:
     ShortList() = default;
     ShortList(const ShortList&) = default;
-    ShortList& operator=(const ShortList&) = default;
+    ShortList& operator=(const ShortList& other) { return *this = ShortList(other); }
     ShortList(ShortList&& other) noexcept
         : first_(other.first_), more_(std::move(other.more_)), size_(std::exchange(other.size_, 0)) {}
     ShortList& operator=(ShortList&& other) noexcept {
         first_ = other.first_;
         more_ = std::move(other.more_);
-        size_ = std::exchange(other.size_, 0);
+        size_ = other.size_;
+        other.size_ = 0;  // moved to itself it is empty, as its vector is
         return *this;
     }
     ~ShortList() = default;
@@ -119,7 +120,7 @@ public:
     [[nodiscard]] const Slot& slot(std::size_t index) const { return slots_.at(index); }
     [[nodiscard]] std::string_view bytes(std::size_t index) const {
         const Slot& at = slot(index);
-        return {bytes_.data() + at.offset, at.length};
+        return std::string_view(bytes_).substr(at.offset, at.length);
     }
     /// The type of each, in order: what a prepared statement depends on.
     [[nodiscard]] std::vector<Oid> types() const;

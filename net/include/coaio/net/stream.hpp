@@ -83,9 +83,9 @@ public:
     }
     /// Several buffers, gathered. The array too must live until it is done.
     [[nodiscard]] Coro<> write(std::span<const Buffer> buffers);
-    /// Writes as much as can be written without waiting, and says how much that was. 0 too where only `write` can tell
-    /// why: on an error, while a task writes, with TLS. The rest of what was taken in part is to be written next; a
-    /// stream that is closed before that was cut in the middle.
+    /// Writes as much as can be written without waiting, and says how much that was. 0 too while a task writes, with TLS,
+    /// and on an error: `write` then fails by that or by what follows from it. The rest of what was taken in part is to be
+    /// written next; a stream that is closed, or that is to send its end, before that was cut in the middle.
     std::size_t try_write(std::string_view text) noexcept;
 
     /// Says that nothing more will be written; the peer reads the end, and may still write. With TLS that is its
