@@ -113,9 +113,12 @@ Coro<> lose_a_backend(std::string url) {
 
 Coro<> outlive_a_restart(std::string url, tests::Postgres* server, tests::Stop how) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(4));
-    std::vector<Coro<db::Rows>> some;
-    for (int i = 0; i < 4; ++i) some.push_back(pool.query("select pg_sleep(0.01)"));
-    co_await coaio::gather(std::move(some));
+    std::vector<db::Connection> held;
+    for (int i = 0; i < 4; ++i) {
+        auto connection = co_await pool.acquire();
+        held.push_back(std::move(connection));
+    }
+    held.clear();
     CHECK(pool.statistics().idle == 4);
     server->restart(how);
     for (int i = 0; i < 20; ++i) {
