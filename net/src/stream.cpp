@@ -320,14 +320,18 @@ Coro<std::size_t> Stream::Impl::send_some(Ref impl, Buffer bytes) {
     co_return sent.count;
 }
 
+bool Stream::Impl::may_send() const noexcept {
+    return tls == nullptr && descriptor.is_open() && !writing && !broken && !shut;
+}
+
 long Stream::Impl::try_send(Buffer bytes) noexcept {
-    if (tls != nullptr || !descriptor.is_open() || writing || broken || shut) return -EAGAIN;
+    if (!may_send()) return -EAGAIN;
     const std::array<Buffer, 1> only{bytes};
     return descriptor.port().write(only);
 }
 
 std::size_t Stream::Impl::try_write(Buffer bytes) noexcept {
-    if (!descriptor.is_open() || writing || broken || shut) return 0;
+    if (!may_send()) return 0;
     coaio::detail::PortSide& out = descriptor.port().out;
     std::uint32_t& budget = descriptor.port().core().io_budget;
     if (!out.ready() || out.waiter() != nullptr || budget == 0) return 0;

@@ -50,6 +50,8 @@ struct Stream::Impl {
     static Coro<std::size_t> receive(Impl& impl, std::span<std::byte> into);
     /// Writes some bytes, for TLS: a cut is its affair.
     static Coro<std::size_t> send_some(Ref impl, Buffer bytes);
+    /// Whether something may be sent past the tasks: nobody writes, and there is no layer of TLS.
+    [[nodiscard]] bool may_send() const noexcept;
     /// Writes what can be written at once; -errno otherwise.
     long try_send(Buffer bytes) noexcept;
     /// The same for whoever writes the rest next; 0 otherwise.

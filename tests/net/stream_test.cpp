@@ -60,6 +60,17 @@ Coro<std::string> read_text(Stream& from) {
 
 Coro<> read_then_end(Stream& from, std::string& into) { into = co_await from.read_to_end(100'000'000); }
 
+/// Whether the reader is told that what it gets is no whole.
+Coro<bool> hears_of_the_cut(Kind kind, Stream& from, std::string& into) {
+    bool told = kind == Kind::local;  // a Unix socket knows no reset
+    try {
+        co_await read_then_end(from, into);
+    } catch (const coaio::Error&) {
+        told = true;
+    }
+    co_return told;
+}
+
 Coro<> write_and_end(Stream& to, const std::string& text) {
     co_await to.write(text);
     co_await to.shutdown_write();
@@ -243,12 +254,7 @@ TEST_CASE("contract: a write that is cut in the middle breaks the stream, one cu
                 // The peer must not take a torso for the whole.
                 ends.a.close();
                 std::string seen;
-                bool told = which == Kind::local;  // a Unix socket knows no reset
-                try {
-                    co_await read_then_end(ends.b, seen);
-                } catch (const coaio::Error&) {
-                    told = true;
-                }
+                const bool told = co_await hears_of_the_cut(which, ends.b, seen);
                 if (broken) {
                     CHECK(told);
                 } else {
@@ -313,12 +319,7 @@ Coro<> cut_short(Kind kind, Rest how) {
     if (ends.a.try_write(big) == 0) co_return;  // TLS has nothing to tell
     co_await leave_the_rest(ends.a, big, how);
     std::string seen;
-    bool told = kind == Kind::local;  // a Unix socket knows no reset
-    try {
-        co_await read_then_end(ends.b, seen);
-    } catch (const coaio::Error&) {
-        told = true;
-    }
+    const bool told = co_await hears_of_the_cut(kind, ends.b, seen);
     CHECK(told);
 }
 
