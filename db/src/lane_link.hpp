@@ -14,8 +14,8 @@
 namespace coaio::db::detail {
 
 /// A session on which statements of many tasks can be under way at once, each with a Sync of its own (see lanes.hpp):
-/// `enter_lane`, then as many `lane_send` as one likes and a `lane_answer` for each of them, in their order; `leave_lane`
-/// when all have come.
+/// `enter_lane`, then as many `lane_send` as one likes and an answer from `lane_take` for each of them, in their order;
+/// `leave_lane` when all have come.
 class LaneLink {
 public:
     struct Answer {
@@ -32,7 +32,9 @@ public:
     virtual void enter_lane() = 0;
     /// Prepares it on the way where it is not yet. Whatever it throws, the statement may have been sent.
     virtual void lane_send(const std::string& sql, const Params& params) = 0;
-    virtual Coro<Answer> lane_answer() = 0;
+    /// The next answer, where all of it has come; if not, `lane_wait` waits for more. What was sent goes then at the latest.
+    [[nodiscard]] virtual std::optional<Answer> lane_take() = 0;
+    virtual Coro<> lane_wait() = 0;
     virtual Coro<> leave_lane() = 0;
     /// After any of these has failed or was cancelled, in place of `leave_lane`: cancels in the server what is under way,
     /// all of it, or closes the session. Gives the failure with what is known of the outcome.

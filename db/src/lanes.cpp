@@ -156,12 +156,8 @@ void Lanes::enqueue(Ask& ask) {
             }
             return;
         }
-        Lane* best = nullptr;
-        for (Lane& each : lanes_) {
-            if (joinable(each, ask, now) && (best == nullptr || each.sent.size() < best->sent.size())) best = &each;
-        }
-        if (best != nullptr) {
-            send(*best, ask, now);
+        if (Lane* const lane = joinable(ask, now)) {
+            send(*lane, ask, now);
             pool_->grow_ahead();
             return;
         }
@@ -174,12 +170,26 @@ void Lanes::enqueue(Ask& ask) {
     open_lanes();
 }
 
-bool Lanes::joinable(const Lane& lane, const Ask& ask, TimePoint now) const {
+Lane* Lanes::joinable(const Ask& ask, TimePoint now) {
+    for (;;) {
+        Lane* best = nullptr;
+        for (Lane& each : lanes_) {
+            if (has_room(each, ask, now) && (best == nullptr || each.sent.size() < best->sent.size())) best = &each;
+        }
+        if (best == nullptr || fit(*best, now)) return best;
+    }
+}
+
+bool Lanes::has_room(const Lane& lane, const Ask& ask, TimePoint now) const noexcept {
     if (lane.link == nullptr || lane.closed || lane.sent.size() >= values_.pipelining) return false;
-    if (lane.lease.link().misplaced()) return false;
-    if (pool_->worn_out(lane.lease.slot(), now) != nullptr) return false;
     if (lane.sent.empty()) return true;
     return lane.bytes + ask.bytes_ <= most_lane_bytes && quick(now - lane.sent.front().since);
+}
+
+/// Else it is closed.
+bool Lanes::fit(Lane& lane, TimePoint now) {
+    if (lane.lease.link().misplaced() || pool_->worn_out(lane.lease.slot(), now) != nullptr) lane.closed = true;
+    return !lane.closed;
 }
 
 void Lanes::send(Lane& lane, Ask& ask, TimePoint now) {
@@ -209,7 +219,7 @@ void Lanes::feed(Lane& lane, bool its_turn) {
     if (pending_.empty()) return;
     const TimePoint now = Clock::now();
     std::size_t share = pending_.size() / (openers_ + 1) + 1;
-    while (share-- > 0 && !pending_.empty() && joinable(lane, *pending_.front(), now)) {
+    while (share-- > 0 && !pending_.empty() && has_room(lane, *pending_.front(), now) && fit(lane, now)) {
         Ask& ask = *pending_.front();
         send(lane, ask, now);
         pending_.pop_front();
@@ -355,8 +365,11 @@ Coro<> Lanes::serve(Lane& lane, bool its_turn) {
     std::exception_ptr failure;
     try {
         for (feed(lane, its_turn); !lane.sent.empty(); feed(lane, false)) {
-            LaneLink::Answer answer = co_await lane.link->lane_answer();
-            answered(lane, std::move(answer));
+            if (auto answer = lane.link->lane_take()) {
+                answered(lane, std::move(*answer));
+            } else {
+                co_await lane.link->lane_wait();
+            }
         }
         lane.closed = true;
         if (lane.failure) std::rethrow_exception(lane.failure);

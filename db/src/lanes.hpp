@@ -109,7 +109,10 @@ private:
     [[nodiscard]] bool overdue(Duration took) const noexcept { return took >= slack * 5 + fastest_ * 4; }
 
     void enqueue(Ask& ask);
-    [[nodiscard]] bool joinable(const Lane& lane, const Ask& ask, TimePoint now) const;
+    /// The one with the fewest statements, if there is one for it.
+    [[nodiscard]] Lane* joinable(const Ask& ask, TimePoint now);
+    [[nodiscard]] bool has_room(const Lane& lane, const Ask& ask, TimePoint now) const noexcept;
+    [[nodiscard]] bool fit(Lane& lane, TimePoint now);
     void send(Lane& lane, Ask& ask, TimePoint now);
     void feed(Lane& lane, bool its_turn);
     void leave(const Ask& ask) noexcept;

@@ -9,8 +9,6 @@
 #include <new>
 #include <utility>
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 namespace coaio::db::pq {
@@ -268,29 +266,16 @@ void Session::send_describe_portal(const std::string& name) {
 void Session::single_row_mode() { check_sent(PQsetSingleRowMode(connection_.get()), {}); }
 
 bool Session::flush() {
+    if (keeps_back()) return true;
     int left = PQflush(connection_.get());
     if (left < 0) {
         ErrorFields fields = error();
         fields.connection_good = false;
         throw ConnectionError(std::move(fields));
     }
-    return left == 0;
+    clogged_ = left != 0;
+    return !clogged_;
 }
-
-#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-void Session::hold_back() noexcept {}
-void Session::let_go() noexcept {}
-#else
-void Session::hold_back() noexcept {
-    const int on = 1;
-    if (can_hold_ && !held_) held_ = can_hold_ = ::setsockopt(socket(), IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0;
-}
-
-void Session::let_go() noexcept {
-    const int off = 0;
-    if (std::exchange(held_, false)) ::setsockopt(socket(), IPPROTO_TCP, TCP_CORK, &off, sizeof off);
-}
-#endif
 
 void Session::consume_input() {
     if (PQconsumeInput(connection_.get()) != 0) return;

@@ -194,9 +194,11 @@ public:
 
     /// true when all is sent; false: wait for readable *and* writable, `consume_input` when readable, again (LPQ-04).
     [[nodiscard]] bool flush();
-    /// What is sent from now on goes in one piece when it is let go; for a libpq that sends at each Sync, and TCP.
+    /// What is sent from now on goes in one piece, by the first `flush` after it was let go.
     void hold_back() noexcept;
     void let_go() noexcept;
+    /// In a round trip to the server little could be done.
+    [[nodiscard]] bool near() const noexcept;
     /// Throws a ConnectionError where the connection is gone.
     void consume_input();
     /// Nothing has come that was not read, not even the end.
@@ -223,6 +225,7 @@ private:
     };
     static void receive_notice(void* self, const pg_result* result) noexcept;
     void check_sent(int sent, const std::string& sql) const;
+    [[nodiscard]] bool keeps_back() const noexcept;
 
     std::unique_ptr<pg_conn, Finish> connection_;
     NoticeHandler notice_handler_;
@@ -230,6 +233,7 @@ private:
     char tls_answer_ = '\0';
     bool can_hold_ = true;
     bool held_ = false;
+    bool clogged_ = false;  // a part of what was to go did not
 };
 
 }  // namespace coaio::db::pq

@@ -107,7 +107,8 @@ public:
 
     void enter_lane() override;
     void lane_send(const std::string& sql, const Params& params) override;
-    Coro<Answer> lane_answer() override;
+    [[nodiscard]] std::optional<Answer> lane_take() override;
+    Coro<> lane_wait() override;
     Coro<> leave_lane() override;
     Coro<std::exception_ptr> end_lane(std::exception_ptr failure) override;
     [[nodiscard]] bool lane_stale(const std::string& sql, const Params& params,
@@ -118,6 +119,11 @@ public:
 
 private:
     class Use;
+    struct LaneSent {
+        std::unique_ptr<Prepared> named;  // on the way: prepared, or dropped where nobody asked
+        int before = 0;                   // results before its own: that it is prepared, and its columns
+        bool asked = true;                // somebody waits for the answer
+    };
 
     [[nodiscard]] Coro<Rows> run_now(const std::string& sql, const Params& params);
     [[nodiscard]] Coro<BatchAnswers> run_batch_now(const std::vector<Batch::Statement>& statements);
@@ -181,13 +187,15 @@ private:
     [[nodiscard]] Coro<> drain();
 
     void drop_in_lane();
-    [[nodiscard]] Coro<Answer> lane_segment();
+    [[nodiscard]] LaneSent& lane_add();
+    void lane_end_first();
     /// Whether a statement that was kept prepared failed because it is stale or gone, and may run again; it is forgotten
     /// then.
     [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
-    [[nodiscard]] Coro<Answer> next_asked();
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
-    void send_together();
+    [[nodiscard]] bool lane_due();
+    void lane_push();
+    void lane_push_later();
     void start() noexcept { in_flight_ = sent_ = true; }
     void end() noexcept;
     [[nodiscard]] bool only_reads() const;
@@ -230,13 +238,11 @@ private:
     std::optional<pq::Result> held_;  // of a flow: read, and not given yet
     std::string flow_sql_;
     std::uint64_t cursors_ = 0;
-    struct LaneSent {
-        std::optional<Prepared> fresh;  // prepared on the way
-        std::string dropped;            // on the way, for nobody who waits
-        bool asked = true;              // somebody waits for the answer
-    };
     std::deque<LaneSent> lane_;       // sent and not answered
-    std::optional<Handle> turn_end_;  // something was sent in this turn
+    std::size_t lane_kept_ = 0;       // the last of them, which have not gone yet
+    Answer lane_answer_;              // what there is of the first one's
+    std::optional<bool> near_;        // to the server
+    std::optional<Handle> turn_end_;  // what is kept goes
     std::deque<Notification> heard_;
     std::shared_ptr<Observer> observer_;
     std::unique_ptr<Watch> watch_;  // of a flow

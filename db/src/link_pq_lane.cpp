@@ -3,6 +3,7 @@
 
 #include <coaio/core/io.hpp>
 #include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -12,27 +13,35 @@ namespace coaio::db::detail {
 void PqLink::enter_lane() {
     Use use(*this);
     lane_.clear();
+    lane_answer_ = {};
     begin_pipeline();
-    in_flight_ = syncs_ > 0;
-    if (in_flight_) lane_.emplace_back().asked = false;
+    if (syncs_ > 0) lane_.emplace_back().asked = false;
+    lane_kept_ = lane_.size();
+    in_flight_ = !lane_.empty();
     flow_sql_.clear();
     flowing_ = true;
     use.keep();
     drop_in_lane();
 }
 
+PqLink::LaneSent& PqLink::lane_add() {
+    session_->send_sync();
+    ++syncs_;
+    ++lane_kept_;
+    return lane_.emplace_back();
+}
+
 void PqLink::drop_in_lane() {
+    if (!statements_.has_dropped()) return;
     std::vector<std::string> dropped = statements_.take_dropped();
-    if (dropped.empty()) return;
     NamesInDoubt unsent(statements_, dropped);
     start();
     for (std::string& each : dropped) {
         session_->send_query("deallocate " + each, {}, Format::text);
-        session_->send_sync();
-        ++syncs_;
-        LaneSent& sent = lane_.emplace_back();
+        LaneSent& sent = lane_add();
         sent.asked = false;
-        sent.dropped = std::move(each);
+        sent.named = std::make_unique<Prepared>();
+        sent.named->name = std::move(each);
     }
     unsent.clear();
 }
@@ -40,91 +49,109 @@ void PqLink::drop_in_lane() {
 void PqLink::lane_send(const std::string& sql, const Params& params) {
     drop_in_lane();
     start();
-    LaneSent sent;
+    std::unique_ptr<Prepared> fresh;
     if (const Prepared* const known = statements_.find(sql, params)) {
         session_->send_prepared(known->name, params, known->results);
     } else {
         const std::string key = Statements::key(sql, params);
-        const auto same = [&key](const LaneSent& each) { return each.fresh && each.fresh->key == key; };
+        const auto same = [&key](const LaneSent& each) { return each.named && each.named->key == key; };
         const auto before = std::find_if(lane_.rbegin(), lane_.rend(), same);
         std::string name;
         if (before != lane_.rend()) {
-            name = before->fresh->name;
+            name = before->named->name;
         } else {
             name = statements_.next_name();
-            sent.fresh.emplace();
-            sent.fresh->key = key;
-            sent.fresh->name = name;
+            fresh = std::make_unique<Prepared>();
+            fresh->key = key;
+            fresh->name = name;
             session_->send_prepare(name, sql, params.types());
             session_->send_describe(name);
         }
         // Its columns are not known yet, and text is read as well.
         session_->send_prepared(name, params, Format::text);
     }
-    if (turn_end_) session_->hold_back();
-    session_->send_sync();
-    ++syncs_;
-    lane_.push_back(std::move(sent));
-    send_together();
+    const bool idle = lane_kept_ == lane_.size();
+    if (!idle) session_->hold_back();
+    LaneSent& sent = lane_add();
+    sent.before = fresh ? 2 : 0;
+    sent.named = std::move(fresh);
+    if (idle) {
+        lane_push();
+    } else if (lane_due()) {
+        lane_push_later();
+    }
 }
 
-// The first statement of a turn goes at once, so that the server has something to do; the others follow in one piece.
-// What does not go then goes with the next answer that is waited for: the server reads no further before.
-void PqLink::send_together() {
+// While the server has something to do, what is asked meanwhile is kept, until it is as much as what is still to be
+// answered: then the server has it before it has done the rest, and each piece is as large as can be. Where it is far
+// away, all that is asked in one turn of the loop goes at its end.
+bool PqLink::lane_due() {
+    if (lane_kept_ == 0) return false;
+    if (lane_kept_ >= lane_.size() - lane_kept_) return true;
+    if (!near_) near_ = session_->near();
+    return !*near_;
+}
+
+void PqLink::lane_push() {
+    lane_kept_ = 0;
+    session_->let_go();
+    static_cast<void>(session_->flush());  // the rest goes with the next answer that is waited for
+}
+
+void PqLink::lane_push_later() {
     if (turn_end_) return;
-    static_cast<void>(session_->flush());
     turn_end_ = get_running_loop().call_soon([this] {
         turn_end_.reset();
-        session_->let_go();
         try {
-            static_cast<void>(session_->flush());
+            lane_push();
         } catch (const ConnectionError&) {  // whoever waits for an answer finds out
         }
     });
 }
 
-Coro<LaneLink::Answer> PqLink::lane_answer() {
-    if (lane_.front().asked) return lane_segment();
-    return next_asked();
-}
-
-Coro<LaneLink::Answer> PqLink::next_asked() {
-    while (!lane_.front().asked) static_cast<void>(co_await lane_segment());
-    co_return co_await lane_segment();
-}
-
-Coro<LaneLink::Answer> PqLink::lane_segment() {
-    Answer answer;
-    LaneSent& sent = lane_.front();
-    int before_its_own = sent.fresh ? 2 : 0;  // that it is prepared, and its columns
-    for (;;) {
-        auto result = arrived();
-        while (!result) {
-            const bool writable = !session_->flush();
-            const auto ready = co_await io::wait_ready(session_->socket(), {.readable = true, .writable = writable});
-            if (ready.readable) consume();
-            result = arrived();
-        }
+std::optional<LaneLink::Answer> PqLink::lane_take() {
+    while (auto result = arrived()) {
+        if (lane_.empty()) throw_out_of_step();
+        LaneSent& first = lane_.front();
         const pq::Kind kind = result->kind();
-        if (kind == pq::Kind::sync) break;
-        if (kind == pq::Kind::error) {
+        if (kind == pq::Kind::sync) {
+            const bool asked = first.asked;
+            lane_end_first();
+            Answer answer = std::exchange(lane_answer_, {});
+            if (asked) return answer;
+        } else if (kind == pq::Kind::error) {
             ErrorFields fields = failure_of(*result, flow_sql_);
-            if (!answer.failure) answer.failure = std::move(fields);
+            if (!lane_answer_.failure) lane_answer_.failure = std::move(fields);
         } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
             throw_out_of_step();
         } else if (kind != pq::Kind::aborted) {
-            if (before_its_own == 0) {
-                answer.rows = std::move(*result).take_rows(Outcome::committed, types_);
-            } else if (--before_its_own == 0) {
-                set_format(*sent.fresh, result->column_types());
+            if (first.before == 0) {
+                lane_answer_.rows = std::move(*result).take_rows(Outcome::committed, types_);
+            } else if (--first.before == 0) {
+                set_format(*first.named, result->column_types());
             }
         }
     }
-    if (sent.fresh && before_its_own == 0) statements_.keep(std::move(*sent.fresh));
+    return std::nullopt;
+}
+
+void PqLink::lane_end_first() {
+    LaneSent& first = lane_.front();
+    if (first.asked && first.named && first.before == 0) statements_.keep(std::move(*first.named));
     lane_.pop_front();
+    lane_kept_ = std::min(lane_kept_, lane_.size());
     in_flight_ = --syncs_ > 0;
     collect_notifications();
-    co_return answer;
+}
+
+Coro<> PqLink::lane_wait() {
+    if (lane_due()) {
+        co_await sleep(Duration::zero());  // who has its answer now may ask again
+        lane_push();
+    }
+    const bool writable = !session_->flush();
+    const auto ready = co_await io::wait_ready(session_->socket(), {.readable = true, .writable = writable});
+    if (ready.readable) consume();
 }
 
 // Each was prepared: where it is not kept any more, one in front was stale too, or was to prepare it and failed.
@@ -134,7 +161,11 @@ bool PqLink::lane_stale(const std::string& sql, const Params& params, const std:
 }
 
 Coro<> PqLink::leave_lane() {
-    while (!lane_.empty()) static_cast<void>(co_await lane_segment());
+    session_->let_go();
+    while (!lane_.empty()) {
+        static_cast<void>(lane_take());
+        if (!lane_.empty()) co_await lane_wait();
+    }
     session_->exit_pipeline();
     flowing_ = in_use_ = false;
 }
@@ -142,9 +173,9 @@ Coro<> PqLink::leave_lane() {
 Coro<std::exception_ptr> PqLink::end_lane(std::exception_ptr failure) {
     std::vector<std::string> doubtful;
     for (LaneSent& each : lane_) {
-        if (each.fresh) doubtful.push_back(std::move(each.fresh->name));
-        if (!each.dropped.empty()) doubtful.push_back(std::move(each.dropped));
+        if (each.named) doubtful.push_back(std::move(each.named->name));
     }
+    if (session_) session_->let_go();
     lane_.clear();
     statements_.drop_later(std::move(doubtful));
     co_await recover(OnCancel::stop);

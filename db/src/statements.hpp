@@ -47,6 +47,7 @@ public:
     /// The same of all with columns of types that users made: what is known of these is to be had anew.
     void forget_user_types();
 
+    [[nodiscard]] bool has_dropped() const noexcept { return !dropped_.empty() || !evicted_.empty(); }
     /// Names that the server may drop; they are given once. `sure`: those only that it has, since a name that it does not
     /// have would fail a transaction.
     [[nodiscard]] std::vector<std::string> take_dropped(bool sure = false);

@@ -127,17 +127,21 @@ public:
         for (const Sent& each : sent_) bytes += each.bytes;
         server_->most_laned_bytes = std::max(server_->most_laned_bytes, bytes);
     }
-    coaio::Coro<Answer> lane_answer() override {
+    [[nodiscard]] std::optional<Answer> lane_take() override {
+        if (!std::exchange(answered_, false)) return std::nullopt;
+        Answer answer;
+        answer.rows = echo(sent_.front().params);
+        sent_.pop_front();
+        return answer;
+    }
+    coaio::Coro<> lane_wait() override {
         co_await coaio::sleep(time_of(sent_.front().sql));
         if (server_->lose > 0) {
             --server_->lose;
             close();
         }
         if (!open_) lose(coaio::db::Outcome::unknown);
-        Answer answer;
-        answer.rows = echo(sent_.front().params);
-        sent_.pop_front();
-        co_return answer;
+        answered_ = true;
     }
     coaio::Coro<> leave_lane() override {
         if (!sent_.empty()) ++server_->mixed_up;
@@ -145,7 +149,7 @@ public:
         co_return;
     }
     coaio::Coro<std::exception_ptr> end_lane(std::exception_ptr failure) override {
-        laned_ = false;
+        laned_ = answered_ = false;
         if (open_ && !sent_.empty()) ++server_->cancels;
         sent_.clear();
         co_await coaio::sleep(server_->statement_time);
@@ -265,6 +269,7 @@ private:
     bool open_ = true;
     bool busy_ = false;
     bool laned_ = false;
+    bool answered_ = false;  // what was sent first
     std::deque<Sent> sent_;
     bool gone_ = false;
     bool in_transaction_ = false;

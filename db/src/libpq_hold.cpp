@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#include "libpq.hpp"
+
+#include <libpq-fe.h>
+
+#include <chrono>
+#include <utility>
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+namespace coaio::db::pq {
+
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+void Session::hold_back() noexcept { held_ = true; }
+void Session::let_go() noexcept { held_ = false; }
+// The rest of what has begun to go is not kept.
+bool Session::keeps_back() const noexcept { return held_ && !clogged_; }
+#else
+// This libpq sends at each Sync, so TCP keeps it.
+void Session::hold_back() noexcept {
+    const int on = 1;
+    if (can_hold_ && !held_) held_ = can_hold_ = ::setsockopt(socket(), IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0;
+}
+
+void Session::let_go() noexcept {
+    const int off = 0;
+    if (std::exchange(held_, false)) ::setsockopt(socket(), IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+}
+
+bool Session::keeps_back() const noexcept { return false; }
+#endif
+
+bool Session::near() const noexcept {
+    constexpr std::chrono::microseconds most(500);
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(socket(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;  // not by way of a network
+    return std::chrono::microseconds(info.tcpi_min_rtt) <= most;
+}
+
+}  // namespace coaio::db::pq
