@@ -23,6 +23,20 @@ protected:
         ++made_;
         return live(fails, Crowd::Member(children_));
     }
+    /// A group that is over already, by an eager child or by a call, refuses whoever comes late.
+    template <class G>
+    void join(G& group, Coro<> coro) {
+        try {
+            group.create_task(std::move(coro));
+        } catch (const coaio::RuntimeError&) {
+            ++refused_;
+            throw;
+        }
+    }
+    void check(const coaio::ExceptionGroup& group) const {
+        const int failures = doomed_ + refused_;
+        expect(failures > 0 && group.exceptions().size() <= std::size_t(failures), "a group of the wrong failures");
+    }
     /// One in three.
     [[nodiscard]] bool fate() {
         const bool fails = draw(3) == 0;
@@ -35,6 +49,7 @@ protected:
     int done_ = 0;
     int alive_ = 0;
     int doomed_ = 0;
+    int refused_ = 0;
 
 private:
     Coro<> live(bool fails, [[maybe_unused]] Crowd::Member member) {
@@ -47,7 +62,7 @@ private:
 };
 
 template <class Impl>
-class GatherWorld final : public FamilyWorld {
+class GatherWorld : public FamilyWorld {
 public:
     Coro<> victim() override {
         const bool a = fate();
@@ -69,7 +84,7 @@ public:
 };
 
 template <class Impl>
-class OutcomesWorld final : public FamilyWorld {
+class OutcomesWorld : public FamilyWorld {
 public:
     Coro<> victim() override {
         const bool a = fate();
@@ -83,17 +98,68 @@ public:
     }
 };
 
+/// A range of any length, none too.
 template <class Impl>
-class GroupWorld final : public FamilyWorld {
+class RangeWorld : public FamilyWorld {
+public:
+    Coro<> victim() override {
+        std::vector<Coro<std::size_t>> family = children(draw(5));
+        const std::size_t count = family.size();
+        bool failed = false;
+        try {
+            const std::vector<std::size_t> values = co_await Impl::gather(std::move(family));
+            expect(values == numbers(count), "the values of a range are not those of its children");
+            expect(done_ == made_, "gather ended before its children");
+        } catch (const Refused&) {
+            failed = true;
+        }
+        expect(failed == (doomed_ > 0), "gather missed the failure of a child");
+        fates_.clear();
+        std::vector<Coro<std::size_t>> others = children(draw(5));
+        const auto outcomes = co_await Impl::gather(coaio::return_exceptions, std::move(others));
+        expect(outcomes.size() == fates_.size(), "a child of a range has no outcome");
+        for (std::size_t i = 0; i < outcomes.size(); ++i) {
+            expect(outcomes[i].has_value() != fates_[i], "an outcome is not what became of its child");
+        }
+    }
+    Coro<> settle() override {
+        co_await all_over();
+        co_await children_.gone();
+    }
+
+private:
+    std::vector<Coro<std::size_t>> children(std::size_t count) {
+        std::vector<Coro<std::size_t>> made;
+        for (std::size_t i = 0; i < count; ++i) {
+            fates_.push_back(fate());
+            made.push_back(number(i, child(fates_.back())));
+        }
+        return made;
+    }
+    static std::vector<std::size_t> numbers(std::size_t count) {
+        std::vector<std::size_t> all;
+        for (std::size_t i = 0; i < count; ++i) all.push_back(i);
+        return all;
+    }
+    static Coro<std::size_t> number(std::size_t i, Coro<> first) {
+        co_await std::move(first);
+        co_return i;
+    }
+
+    std::vector<bool> fates_;
+};
+
+template <class Impl>
+class GroupWorld : public FamilyWorld {
 public:
     Coro<> victim() override {
         const bool a = fate();
         const bool b = fate();
         auto body = [this, a, b](typename Impl::TaskGroup& group) -> Coro<> {
-            group.create_task(child(a));
+            join(group, child(a));
             co_await linger();
-            group.create_task(child(b));
-            group.create_task(child(false));
+            join(group, child(b));
+            join(group, child(false));
             co_await linger();
         };
         std::exception_ptr error;
@@ -110,7 +176,7 @@ public:
         try {
             std::rethrow_exception(error);
         } catch (const coaio::ExceptionGroup& group) {
-            expect(doomed_ > 0 && group.exceptions().size() <= std::size_t(doomed_), "a group of the wrong failures");
+            check(group);
         }
     }
     Coro<> settle() override {
@@ -119,8 +185,67 @@ public:
     }
 };
 
+/// A group that is ended early, by its body, by one of its tasks, by a stranger, or not at all.
 template <class Impl>
-class ShieldWorld final : public FamilyWorld {
+class EndedGroupWorld : public FamilyWorld {
+public:
+    Coro<> victim() override {
+        const bool a = fate();
+        const bool b = fate();
+        const std::size_t who = draw(4);
+        auto body = [this, a, b, who](typename Impl::TaskGroup& group) -> Coro<> {
+            group_ = &group;
+            join(group, child(a));
+            if (who == 0) join(group, end());
+            if (who == 1) beside(end());
+            join(group, child(b));
+            co_await linger();
+            if (who == 2) end_now();
+            co_await linger();
+            left_ = true;
+        };
+        std::exception_ptr error;
+        try {
+            co_await Impl::task_group(body);
+        } catch (...) {
+            error = std::current_exception();
+        }
+        group_ = nullptr;
+        expect(alive_ == 0, "the group was left, and one of its tasks is alive");
+        if (error == nullptr) {
+            expect(coaio::current_task()->cancelling() == 0, "a group that was ended swallowed a request to cancel");
+            expect(ended_ || (doomed_ == 0 && left_ && done_ == 2), "the group ended well, and a task failed");
+            co_return;
+        }
+        try {
+            std::rethrow_exception(error);
+        } catch (const coaio::ExceptionGroup& group) {
+            check(group);
+        }
+    }
+    Coro<> settle() override {
+        co_await all_over();
+        co_await children_.gone();
+    }
+
+private:
+    void end_now() {
+        if (group_ == nullptr) return;
+        ended_ = true;
+        group_->cancel();
+    }
+    Coro<> end() {
+        co_await linger();
+        end_now();
+    }
+
+    typename Impl::TaskGroup* group_ = nullptr;
+    bool ended_ = false;
+    bool left_ = false;
+};
+
+template <class Impl>
+class ShieldWorld : public FamilyWorld {
 public:
     Coro<> victim() override {
         inner_.emplace(coaio::create_task(child(false)));
@@ -139,7 +264,7 @@ private:
 };
 
 template <class Impl>
-class RaceWorld final : public FamilyWorld {
+class RaceWorld : public FamilyWorld {
 public:
     Coro<> victim() override {
         std::vector<std::function<Coro<int>()>> starters;
@@ -177,7 +302,7 @@ private:
 };
 
 template <class Impl>
-class WaitWorld final : public FamilyWorld {
+class WaitWorld : public FamilyWorld {
 public:
     Coro<> victim() override {
         const auto all = co_await Impl::wait(family());
@@ -213,6 +338,26 @@ private:
     }
 
     std::vector<Task<>> all_;
+};
+
+/// The same world in a loop whose tasks begin inside the call that makes them.
+template <class W>
+class EagerWorld final : public W {
+public:
+    Coro<> victim() override {
+        coaio::get_running_loop().set_eager_tasks(true);
+        bool begun = false;
+        const auto task = coaio::create_task(begin(begun));
+        expect(begun && !task.done(), "an eager task did not begin at once");
+        co_await task;
+        co_await W::victim();
+    }
+
+private:
+    static Coro<> begin(bool& begun) {
+        begun = true;
+        co_await coaio::sleep(coaio::Duration::zero());
+    }
 };
 
 }  // namespace tests

@@ -43,6 +43,10 @@ struct Library {
         return coaio::timeout(std::forward<A>(a)...);
     }
     template <class... A>
+    static auto timeout_at(A&&... a) {
+        return coaio::timeout_at(std::forward<A>(a)...);
+    }
+    template <class... A>
     static auto wait_for(A&&... a) {
         return coaio::wait_for(std::forward<A>(a)...);
     }

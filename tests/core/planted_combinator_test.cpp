@@ -29,6 +29,11 @@ struct MissedFailure : tests::Library {
     static auto gather(A&&... a) {
         return coaio::gather_misses_last_failure::gather(std::forward<A>(a)...);
     }
+    template <class R>
+    static auto gather(coaio::ReturnExceptions, R&& range) {
+        namespace mutant = coaio::gather_misses_last_failure;
+        return mutant::gather(mutant::return_exceptions, std::forward<R>(range));
+    }
 };
 
 struct EarlyGroup : tests::Library {
@@ -51,6 +56,10 @@ struct SwallowingTimeout : tests::Library {
     template <class... A>
     static auto timeout(A&&... a) {
         return coaio::timeout_swallows_cancel::timeout(std::forward<A>(a)...);
+    }
+    template <class... A>
+    static auto timeout_at(A&&... a) {
+        return coaio::timeout_swallows_cancel::timeout_at(std::forward<A>(a)...);
     }
 };
 
@@ -113,11 +122,14 @@ struct RaceOfTwo : tests::Library {
 
 TEST_CASE("planted: a gather that misses the failure of the child that ends last is found") {
     require_found<tests::GatherWorld<MissedFailure>>();
+    require_found<tests::RangeWorld<MissedFailure>>();
+    require_found<tests::EagerWorld<tests::GatherWorld<MissedFailure>>>();
 }
 
 TEST_CASE("planted: a task group that is left before its last task ends is found") {
     require_found<tests::GroupWorld<EarlyGroup>>();
     require_cut<tests::GroupWorld<EarlyGroup>>();
+    require_found<tests::EndedGroupWorld<EarlyGroup>>();
 }
 
 TEST_CASE("planted: a shield that passes the cancellation on is found") {
@@ -127,6 +139,7 @@ TEST_CASE("planted: a shield that passes the cancellation on is found") {
 
 TEST_CASE("planted: a timeout that takes another's cancellation for its own is found") {
     require_found<tests::TimeoutWorld<SwallowingTimeout>>();
+    require_found<tests::DeadlineWorld<SwallowingTimeout>>();
 }
 
 TEST_CASE("planted: a wait_for that loses a result which came with the deadline is found") {
@@ -135,6 +148,7 @@ TEST_CASE("planted: a wait_for that loses a result which came with the deadline 
 
 TEST_CASE("planted: an as_completed that loses the wake-up of a cancelled reader is found") {
     require_found<tests::CompletedWorld<LosingCompletion>>();
+    require_found<tests::ValuesWorld<LosingCompletion>>();
 }
 
 TEST_CASE("planted: a finally whose clean-up can be cancelled is found") {

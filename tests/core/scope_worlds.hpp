@@ -46,6 +46,65 @@ private:
     int expired_ = 0;
 };
 
+/// A deadline that is a moment, and is moved from inside and by another task, later, earlier, or away: it strikes when it
+/// has passed, and not before.
+template <class Impl>
+class DeadlineWorld final : public World {
+public:
+    Coro<> victim() override {
+        beside(move_now_and_then());
+        for (int round = 0; round < 3; ++round) {
+            auto body = [this](typename Impl::Timeout& scope) -> Coro<> {
+                scope_ = &scope;
+                co_await linger();
+                move();
+                co_await coaio::sleep(moment());
+            };
+            when_ = from_now();
+            bool late = false;
+            try {
+                co_await Impl::timeout_at(when_, body);
+            } catch (const coaio::TimeoutError&) {
+                late = true;
+            } catch (...) {
+                scope_ = nullptr;
+                throw;
+            }
+            scope_ = nullptr;
+            expect(!late || (when_ && *when_ <= now()), "a deadline struck before it had passed");
+            expect(late || !when_ || now() <= *when_, "a deadline passed and did not strike");
+            expect(coaio::current_task()->cancelling() == 0, "a deadline swallowed a request to cancel");
+        }
+    }
+    Coro<> settle() override { co_await all_over(); }
+
+private:
+    static coaio::TimePoint now() { return coaio::get_running_loop().time(); }
+    /// One in eight has passed before it begins, one in eight is none.
+    static std::optional<coaio::TimePoint> from_now() {
+        const std::size_t kind = draw(8);
+        if (kind == 0) return std::nullopt;
+        if (kind == 1) return now() - moment();
+        return now() + moment() + moment();
+    }
+    void move() {
+        if (scope_ == nullptr || scope_->state() != Impl::Timeout::State::active) return;
+        const auto when = from_now();
+        scope_->reschedule(when);
+        when_ = when;
+        expect(scope_->when() == when, "a deadline is not where it was moved to");
+    }
+    Coro<> move_now_and_then() {
+        for (int i = 0; i < 4; ++i) {
+            co_await linger();
+            move();
+        }
+    }
+
+    typename Impl::Timeout* scope_ = nullptr;
+    std::optional<coaio::TimePoint> when_;
+};
+
 /// What answers its cancellation with a value: the value counts, whatever the clock says.
 template <class Impl>
 class WaitForWorld final : public World {
@@ -108,6 +167,63 @@ private:
 
     std::optional<typename Impl::template AsCompleted<Task<int>>> stream_;
     std::set<int> given_;
+};
+
+/// Coroutines of the values of what is done, awaited by four, beside one who takes the handles, perhaps: what nobody got is
+/// still there to be taken.
+template <class Impl>
+class ValuesWorld final : public World {
+public:
+    Coro<> victim() override {
+        std::vector<Task<int>> tasks;
+        for (int i = 0; i < 5; ++i) tasks.push_back(coaio::create_task(number(i)));
+        stream_.emplace(Impl::as_completed(std::move(tasks)));
+        std::vector<Coro<int>> values;
+        for (auto value : *stream_) values.push_back(std::move(value));
+        expect(values.size() == 5, "there are not as many coroutines as awaitables");
+        if (draw(2) == 0) {
+            shared_ = true;
+            beside(take_handles());
+        }
+        beside(take(std::move(values[0])));
+        fragile(take(std::move(values[1])));
+        fragile(take(std::move(values[2])));
+        for (std::size_t i = 3; i < values.size(); ++i) co_await take(std::move(values[i]));
+    }
+    Coro<> settle() override {
+        co_await all_over();
+        if (!stream_) co_return;
+        co_await take_handles();
+        expect(given_ == std::set<int>{0, 1, 2, 3, 4}, "a value is lost");
+    }
+
+private:
+    static Coro<int> number(int i) {
+        co_await linger();
+        co_await linger();
+        co_return i;
+    }
+    Coro<> take(Coro<int> value) {
+        co_await linger();
+        try {
+            const int given = co_await std::move(value);
+            give(given);
+        } catch (const coaio::RuntimeError&) {
+            expect(shared_, "a coroutine of a value got none");
+        }
+    }
+    Coro<> take_handles() {
+        while (true) {
+            const auto task = co_await stream_->next();
+            if (!task) break;
+            give(task->result());
+        }
+    }
+    void give(int value) { expect(given_.insert(value).second, "a value was given twice"); }
+
+    std::optional<typename Impl::template AsCompleted<Task<int>>> stream_;
+    std::set<int> given_;
+    bool shared_ = false;
 };
 
 template <class Impl>

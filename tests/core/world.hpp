@@ -11,10 +11,10 @@
 #include <coaio/core/testing.hpp>
 
 #include "support/catch.hpp"
+#include "support/seeds.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -195,8 +195,7 @@ template <class W>
 void prove(coaio::testing::ExploreOptions options = {}) {
     explore<W>(options);
     cut<W>();
-    const char* const given = std::getenv("COAIO_EXPLORE_SEEDS");
-    const std::uint64_t seeds = given != nullptr ? std::strtoull(given, nullptr, 10) / 10 : 5;
+    const std::uint64_t seeds = dear_seeds(5);
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         CAPTURE(seed);
         cut<W>(seed);
