@@ -20,6 +20,7 @@
 
 #include "site.hpp"
 #include "support/catch.hpp"
+#include "support/seeds.hpp"
 
 using namespace tests;
 using namespace std::chrono_literals;
@@ -146,7 +147,7 @@ TEST_CASE("over rough networks, seed by seed, the crawler ends, and what it find
         co_await coaio::sleep(1s);
         if (web.network.sockets() != 0) throw std::logic_error("sockets are left");
     };
-    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    for (std::uint64_t seed = 1; seed <= tests::dear_seeds(10); ++seed) {
         CAPTURE(seed);
         coaio::testing::run(once(found, failed), {.seed = seed});
     }
