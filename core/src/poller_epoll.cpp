@@ -31,7 +31,7 @@ std::error_code code_of(long result) { return {static_cast<int>(-result), std::s
 // A descriptor registered once, edge-triggered, for both directions. The kernel tells of changes only, so each side
 // remembers that it is ready until an operation finds otherwise. After an end or an error there may be no further edge:
 // then only -EAGAIN may clear a side, not a transfer that came out short.
-class KernelPort final : public Port {
+class KernelPort final : public Port, public Pooled {
 public:
     KernelPort(LoopCore& loop, EpollPoller& poller, int fd, std::size_t* waits, Nature nature) noexcept
         : Port(loop, waits), poller_(&poller), fd_(fd), nature_(nature) {}

@@ -121,11 +121,16 @@ bool World::exhausted() { return sockets >= most_sockets || chance(options.exhau
 
 // --- routes -------------------------------------------------------------------------
 
-Duration World::trip(const Address& from, const Address& to) {
+Duration World::way() {
     Duration time = options.latency;
     if (options.jitter > Duration::zero()) {
         time += Duration(static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(options.jitter.count() + 1)));
     }
+    return time;
+}
+
+Duration World::trip(const Address& from, const Address& to) {
+    Duration time = way();
     for (const Address* each : {&from, &to}) {
         if (const auto found = delays_.find(each->host()); found != delays_.end()) time += found->second;
     }
@@ -263,6 +268,10 @@ void World::note(const Address& from, const Address& to, std::string_view what) 
 
 // --- names --------------------------------------------------------------------------
 
+void World::shuffle(std::vector<ResolvedAddress>& answers) {
+    for (std::size_t left = answers.size(); left > 1; --left) std::swap(answers[left - 1], answers[draw(left) - 1]);
+}
+
 World::Lookup& World::lookup_of(std::string_view name) { return names_[lower(name)]; }
 
 Coro<std::vector<ResolvedAddress>> World::look_up(std::string host, std::string service, ResolveOptions wanted) {
@@ -282,7 +291,7 @@ Coro<std::vector<ResolvedAddress>> World::look_up(std::string host, std::string 
     } else {
         const auto asked = names_.find(lower(host));
         const bool local = lower(host) == "localhost";
-        Duration time = local ? Duration::zero() : 2 * options.latency;
+        Duration time = local ? Duration::zero() : way() + way();
         if (asked != names_.end() && asked->second.delay) time = *asked->second.delay;
         if (time > Duration::zero()) co_await sleep(time);
         // The answer is that of the moment at which it is given.
@@ -291,6 +300,8 @@ Coro<std::vector<ResolvedAddress>> World::look_up(std::string host, std::string 
         if (found == names_.end()) fail_lookup(EAI_NONAME, subject);
         if (found->second.failure != 0) fail_lookup(found->second.failure, subject);
         answers = found->second.addresses;
+        // A name server turns them round as it likes; a calm network leaves them as they were given.
+        if (options.jitter > Duration::zero()) shuffle(answers);
     }
     std::erase_if(answers, [&](const ResolvedAddress& each) {
         return wanted.family != AddressFamily::any && each.family != wanted.family;

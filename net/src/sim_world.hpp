@@ -56,6 +56,8 @@ public:
     void at(std::int64_t when, std::function<void()> what);
 
     // --- routes
+    /// How long a packet travels where no address says more.
+    [[nodiscard]] Duration way();
     [[nodiscard]] Duration trip(const Address& from, const Address& to);
     /// Of a first packet between two addresses; of a later one only whether it is lost is asked.
     [[nodiscard]] Fate fate(const Address& from, const Address& to) const;
@@ -99,6 +101,7 @@ private:
     void run() noexcept override;
     void discard() noexcept override;
     void arm();
+    void shuffle(std::vector<ResolvedAddress>& answers);
     [[nodiscard]] std::vector<std::string> addresses_of(std::string_view host) const;
     [[nodiscard]] Fate fate_of(const Address& address) const;
 

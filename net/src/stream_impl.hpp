@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coaio/core/coro.hpp>
+#include <coaio/core/detail/frame_pool.hpp>
 #include <coaio/core/detail/future_state.hpp>
 #include <coaio/core/io.hpp>
 #include <coaio/net/address.hpp>
@@ -21,7 +22,7 @@ namespace coaio::net {
 class TlsLayer;
 
 /// What is behind a stream. Counted: operations keep it while they run, so closing the stream cannot pull it away.
-struct Stream::Impl {
+struct Stream::Impl : coaio::detail::Pooled {
     using Ref = coaio::detail::Ref<Impl>;
 
     Impl(io::Descriptor below, Address peer_address) noexcept;

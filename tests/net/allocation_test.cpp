@@ -5,9 +5,17 @@
 #include "support/catch.hpp"
 #include "support/sanitizers.hpp"
 
+#include <coaio/core/io.hpp>
 #include <coaio/core/loop.hpp>
+#include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
+#include <coaio/net/listen.hpp>
+#include <coaio/net/udp.hpp>
 
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
 #include <cstdlib>
 #include <new>
 #include <string_view>
@@ -39,6 +47,7 @@ void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
 namespace {
 
 using coaio::Coro;
+using coaio::net::UdpSocket;
 using tests::Ends;
 using tests::Kind;
 
@@ -73,6 +82,68 @@ Coro<std::size_t> count_allocations(Kind kind) {
     co_return during;
 }
 
+template <class Things>
+Coro<std::size_t> count_when_warm(Things& things, Coro<> (*step)(Things&)) {
+    for (int i = 0; i < 20; ++i) co_await step(things);
+    const std::size_t before = allocations;
+    for (int i = 0; i < 200; ++i) co_await step(things);
+    co_return allocations - before;
+}
+
+coaio::net::Address loopback() { return coaio::net::Address::ip("127.0.0.1", 0); }
+
+struct Sockets {
+    UdpSocket one = UdpSocket::bind(loopback());
+    UdpSocket other = UdpSocket::connect(one.local_address());
+    std::array<char, 64> room{};
+};
+
+Coro<> ask_by_datagram(Sockets& sockets) {
+    auto hearing = coaio::create_task(sockets.one.receive_from(sockets.room));
+    co_await coaio::sleep(coaio::Duration::zero());
+    co_await sockets.other.send("question");
+    const coaio::net::Datagram got = co_await hearing;
+    co_await sockets.one.send_to("answer", got.from);
+    co_await sockets.other.receive_from(sockets.room);
+}
+
+/// A pipe that somebody else reads and writes.
+struct Pipe {
+    Pipe() { REQUIRE(::pipe(ends.data()) == 0); }
+    Pipe(const Pipe&) = delete;
+    Pipe& operator=(const Pipe&) = delete;
+    ~Pipe() {
+        for (const int each : ends) ::close(each);
+    }
+    std::array<int, 2> ends{};
+};
+
+Coro<> read_byte(int from) {
+    co_await coaio::io::wait_readable(from);
+    char byte = 0;
+    CHECK(::read(from, &byte, 1) == 1);
+}
+
+// The reader waits, the writer finds it ready.
+Coro<> pass_a_byte(Pipe& pipe) {
+    auto reading = coaio::create_task(read_byte(pipe.ends[0]));
+    co_await coaio::sleep(coaio::Duration::zero());
+    co_await coaio::io::wait_ready(pipe.ends[1], {.readable = false, .writable = true});
+    CHECK(::write(pipe.ends[1], "x", 1) == 1);
+    co_await reading;
+}
+
+// What the client takes is not counted: its socket is a plain one.
+Coro<> accept_one(coaio::net::Listener& listener) {
+    auto accepting = coaio::create_task(listener.accept());
+    co_await coaio::sleep(coaio::Duration::zero());
+    const int client = ::socket(AF_INET, SOCK_STREAM, 0);
+    const auto address = listener.address().bytes();
+    CHECK(::connect(client, reinterpret_cast<const sockaddr*>(address.data()), socklen_t(address.size())) == 0);
+    const coaio::net::Stream stream = co_await std::move(accepting);
+    ::close(client);
+}
+
 // Sanitizer builds take each frame from malloc, so there is nothing to count.
 bool frames_are_pooled() {
     coaio::Loop loop;
@@ -90,4 +161,33 @@ TEST_CASE("a warm stream reads and writes without allocating") {
         coaio::Loop loop;
         CHECK(loop.run_until_complete(count_allocations(kind)) == 0);
     }
+}
+
+TEST_CASE("a warm socket sends and receives datagrams without allocating") {
+    if (!frames_are_pooled()) return;
+    coaio::Loop loop;
+    const auto body = []() -> Coro<std::size_t> {
+        Sockets sockets;
+        const std::size_t during = co_await count_when_warm(sockets, ask_by_datagram);
+        co_return during;
+    };
+    CHECK(loop.run_until_complete(body()) == 0);
+}
+
+TEST_CASE("waiting for a descriptor's readiness allocates nothing when warm") {
+    if (!frames_are_pooled()) return;
+    coaio::Loop loop;
+    Pipe pipe;
+    CHECK(loop.run_until_complete(count_when_warm(pipe, pass_a_byte)) == 0);
+}
+
+TEST_CASE("a warm listener accepts without allocating") {
+    if (!frames_are_pooled()) return;
+    coaio::Loop loop;
+    const auto body = []() -> Coro<std::size_t> {
+        auto listener = coaio::net::listen(loopback());
+        const std::size_t during = co_await count_when_warm(listener, accept_one);
+        co_return during;
+    };
+    CHECK(loop.run_until_complete(body()) == 0);
 }

@@ -68,24 +68,27 @@ Coro<Ends> encrypt(Ends plain) {
     co_return Ends(std::move(a), std::move(b));
 }
 
-Ends memory_ends() {
-    auto [a, b] = coaio::net::memory_pipe(8 * 1024);
+Ends memory_ends(std::size_t capacity) {
+    auto [a, b] = coaio::net::memory_pipe(capacity);
     return {std::move(a), std::move(b)};
 }
 
 }  // namespace
 
-Coro<Ends> make_ends(Kind kind) {
-    if (kind == Kind::memory) co_return memory_ends();
+Coro<Ends> make_ends(Kind kind, std::optional<std::size_t> capacity) {
+    const std::size_t in_memory = capacity.value_or(8 * 1024);
+    if (kind == Kind::memory) co_return memory_ends(in_memory);
     if (kind == Kind::tls_over_memory) {
-        auto ends = co_await encrypt(memory_ends());
+        auto ends = co_await encrypt(memory_ends(in_memory));
         co_return ends;
     }
     if (is_simulated(kind)) {
-        const coaio::net::testing::NetworkOptions rough{
+        coaio::net::testing::NetworkOptions rough{
             .seed = network_seed, .jitter = std::chrono::milliseconds(20), .chunk = true, .loss_rate = 0.01};
-        const coaio::net::testing::NetworkOptions smooth{.seed = network_seed, .latency = coaio::Duration::zero()};
-        const coaio::net::testing::Network network(kind == Kind::simulated ? smooth : rough);
+        coaio::net::testing::NetworkOptions smooth{.seed = network_seed, .latency = coaio::Duration::zero()};
+        auto& options = kind == Kind::simulated ? smooth : rough;
+        options.buffer = capacity.value_or(options.buffer);
+        const coaio::net::testing::Network network(options);
     }
     std::string path(1, '\0');
     path += "coaio-test-" + std::to_string(::getpid());

@@ -9,7 +9,9 @@
 
 #include "support/authority.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,7 +42,8 @@ struct Ends {
     coaio::net::Stream a;  // the client's
     coaio::net::Stream b;
 };
-[[nodiscard]] coaio::Coro<Ends> make_ends(Kind kind);
+/// `capacity`: bytes on their way, through memory or a simulated network, before a write waits.
+[[nodiscard]] coaio::Coro<Ends> make_ends(Kind kind, std::optional<std::size_t> capacity = std::nullopt);
 
 /// Waits for `count` turns of the loop.
 [[nodiscard]] coaio::Coro<> turns(int count);
