@@ -4,8 +4,10 @@
 #include <coaio/db/row.hpp>
 
 #include <cstdint>
-#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace coaio::db::detail {
@@ -23,21 +25,24 @@ public:
     static constexpr std::size_t most_rows = 256;
     static constexpr std::size_t most_bytes = 64 * 1024;
 
-    explicit Chunk(std::shared_ptr<const Columns> columns) : columns_(std::move(columns)) {}
+    explicit Chunk(Columns columns) noexcept : columns_(std::move(columns)) {}
 
     /// Room for this many rows, as far as it is not too much to have for nothing.
     void reserve(std::size_t rows);
-    [[nodiscard]] const Columns& columns() const noexcept { return *columns_; }
+    [[nodiscard]] const Columns& columns() const noexcept { return columns_; }
 
-    /// The next cell of the row in hand; nullopt is NULL.
-    void put(std::optional<std::string_view> cell);
+    /// The next cell of the row in hand; NULL has no data.
+    void put(std::string_view cell) {
+        cells_.push_back({bytes_.size(), cell.data() == nullptr ? null : cell.size()});
+        bytes_.append(cell);
+    }
     void end_row() noexcept { ++rows_; }
     [[nodiscard]] bool full() const noexcept { return rows_ >= most_rows || bytes_.size() >= most_bytes; }
 
     [[nodiscard]] std::size_t row_count() const noexcept override { return rows_; }
-    [[nodiscard]] std::size_t column_count() const noexcept override { return columns_->size(); }
+    [[nodiscard]] std::size_t column_count() const noexcept override { return columns_.size(); }
     [[nodiscard]] Column column(std::size_t index) const noexcept override;
-    [[nodiscard]] std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept override;
+    void read(std::size_t row, std::span<const Place> places, std::string_view* values) const noexcept override;
     [[nodiscard]] std::string_view command() const noexcept override { return {}; }
 
 private:
@@ -47,7 +52,7 @@ private:
     };
     static constexpr std::size_t null = static_cast<std::size_t>(-1);
 
-    std::shared_ptr<const Columns> columns_;
+    Columns columns_;
     std::string bytes_;
     std::vector<Cell> cells_;
     std::size_t rows_ = 0;

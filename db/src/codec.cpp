@@ -19,19 +19,9 @@ void append_big_endian(std::string& out, U value) {
     out.append(bytes.data(), bytes.size());
 }
 
-// There are enough bytes.
-template <class U>
-U read_big_endian(std::string_view bytes) {
-    U value = 0;
-    for (std::size_t i = 0; i < sizeof(U); ++i) {
-        value = static_cast<U>((value << 8U) | static_cast<unsigned char>(bytes[i]));
-    }
-    return value;
-}
-
 template <class U>
 U take_big_endian(Decoder& in) {
-    return read_big_endian<U>(in.get_bytes(sizeof(U)));
+    return detail::read_big_endian<U>(in.get_bytes(sizeof(U)).data());
 }
 
 template <class T>
@@ -154,9 +144,6 @@ bool decode_bool(const Encoded& value) {
 }
 
 std::int64_t decode_integer(const Encoded& value) {
-    if (value.type == Oid::int4 && value.format == Format::binary && value.bytes.size() == 4) [[likely]] {
-        return static_cast<std::int32_t>(read_big_endian<std::uint32_t>(value.bytes));
-    }
     if (value.format == Format::text) return number_of<std::int64_t>(value.bytes);
     Decoder in(value.bytes);
     std::int64_t number = 0;

@@ -74,13 +74,14 @@ public:
     [[nodiscard]] std::vector<Oid> parameter_types() const;
     [[nodiscard]] std::size_t row_count() const noexcept;
     /// The command's tag.
-    [[nodiscard]] std::string command() const;
+    [[nodiscard]] std::string_view command() const noexcept;
     [[nodiscard]] bool has_columns_of(const detail::Chunk& chunk) const noexcept;
-    /// Copies its rows to the end of the chunk, which is made where there is none yet, with room for those of so many
-    /// results like this one.
-    void copy_rows(std::shared_ptr<detail::Chunk>& chunk, std::size_t alike = 1) const;
-    /// Of a Kind::copy_in or Kind::copy_out: how many columns, and whether as binary.
-    [[nodiscard]] std::size_t copy_columns() const noexcept;
+    /// One with its columns and no rows, but room for those of so many results like this one.
+    [[nodiscard]] std::unique_ptr<detail::Chunk> make_chunk(std::size_t alike = 1) const;
+    /// Copies its rows to the end of one with as many columns.
+    void copy_rows(detail::Chunk& chunk) const;
+    [[nodiscard]] std::size_t column_count() const noexcept;
+    /// Of a Kind::copy_in or Kind::copy_out: whether as binary.
     [[nodiscard]] bool copy_binary() const noexcept;
 
 private:

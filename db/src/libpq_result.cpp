@@ -16,9 +16,10 @@ Format format_of(const PGresult* result, int column) noexcept {
     return PQfformat(result, column) == 1 ? Format::binary : Format::text;
 }
 
-std::optional<std::string_view> cell(const PGresult* result, int row, int column) noexcept {
+// Without data where it is NULL.
+std::string_view cell(const PGresult* result, int row, int column) noexcept {
     const int length = PQgetlength(result, row, column);  // 0 also of NULL
-    if (length == 0 && PQgetisnull(result, row, column) != 0) return std::nullopt;
+    if (length == 0 && PQgetisnull(result, row, column) != 0) return {};
     return std::string_view(PQgetvalue(result, row, column), static_cast<std::size_t>(length));
 }
 
@@ -42,8 +43,12 @@ public:
         column.format = format_of(result_, i);
         return column;
     }
-    [[nodiscard]] std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept override {
-        return cell(result_, static_cast<int>(row), static_cast<int>(column));
+    void read(std::size_t row, std::span<const detail::Place> places,
+              std::string_view* values) const noexcept override {
+        PGresult* const result = result_;
+        for (const detail::Place& place : places) {
+            *values++ = cell(result, static_cast<int>(row), static_cast<int>(place.column));
+        }
     }
     [[nodiscard]] std::string_view command() const noexcept override { return PQcmdStatus(result_); }
 
@@ -126,13 +131,14 @@ std::vector<Oid> Result::parameter_types() const {
     return types;
 }
 
+std::size_t Result::column_count() const noexcept { return static_cast<std::size_t>(PQnfields(result_.get())); }
 std::size_t Result::row_count() const noexcept { return static_cast<std::size_t>(PQntuples(result_.get())); }
 
-std::string Result::command() const { return PQcmdStatus(result_.get()); }
+std::string_view Result::command() const noexcept { return PQcmdStatus(result_.get()); }
 
 bool Result::has_columns_of(const detail::Chunk& chunk) const noexcept {
     const PGresult* const result = result_.get();
-    if (chunk.column_count() != static_cast<std::size_t>(PQnfields(result))) return false;
+    if (chunk.column_count() != column_count()) return false;
     for (int i = 0; i < PQnfields(result); ++i) {
         const detail::Chunk::OwnColumn& column = chunk.columns()[static_cast<std::size_t>(i)];
         if (column.type != static_cast<Oid>(PQftype(result, i)) || column.format != format_of(result, i) ||
@@ -143,28 +149,30 @@ bool Result::has_columns_of(const detail::Chunk& chunk) const noexcept {
     return true;
 }
 
-void Result::copy_rows(std::shared_ptr<detail::Chunk>& chunk, std::size_t alike) const {
-    const int columns = PQnfields(result_.get());
-    const int rows = PQntuples(result_.get());
-    if (!chunk) {
-        auto made = std::make_shared<detail::Chunk::Columns>();
-        for (int i = 0; i < columns; ++i) {
-            detail::Chunk::OwnColumn column;
-            column.name = PQfname(result_.get(), i);
-            column.type = static_cast<Oid>(PQftype(result_.get(), i));
-            column.format = format_of(result_.get(), i);
-            made->push_back(std::move(column));
-        }
-        chunk = std::make_shared<detail::Chunk>(std::move(made));
-        chunk->reserve(alike * static_cast<std::size_t>(rows));
+std::unique_ptr<detail::Chunk> Result::make_chunk(std::size_t alike) const {
+    detail::Chunk::Columns columns;
+    for (int i = 0; i < PQnfields(result_.get()); ++i) {
+        detail::Chunk::OwnColumn column;
+        column.name = PQfname(result_.get(), i);
+        column.type = static_cast<Oid>(PQftype(result_.get(), i));
+        column.format = format_of(result_.get(), i);
+        columns.push_back(std::move(column));
     }
+    auto chunk = std::make_unique<detail::Chunk>(std::move(columns));
+    chunk->reserve(alike * row_count());
+    return chunk;
+}
+
+void Result::copy_rows(detail::Chunk& chunk) const {
+    const PGresult* const result = result_.get();
+    const int columns = PQnfields(result);
+    const int rows = PQntuples(result);
     for (int row = 0; row < rows; ++row) {
-        for (int i = 0; i < columns; ++i) chunk->put(cell(result_.get(), row, i));
-        chunk->end_row();
+        for (int i = 0; i < columns; ++i) chunk.put(cell(result, row, i));
+        chunk.end_row();
     }
 }
 
-std::size_t Result::copy_columns() const noexcept { return static_cast<std::size_t>(PQnfields(result_.get())); }
 bool Result::copy_binary() const noexcept { return PQbinaryTuples(result_.get()) != 0; }
 
 }  // namespace coaio::db::pq

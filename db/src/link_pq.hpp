@@ -160,10 +160,12 @@ private:
     [[nodiscard]] Coro<std::optional<pq::Result>> pipeline_result();
     [[nodiscard]] Coro<BatchAnswers> run_each_now(const std::string& sql, const std::vector<Params>& all);
     [[nodiscard]] Coro<> execute_each(const std::string& sql, const std::vector<Params>& all,
-                                      const std::vector<std::size_t>& due, RunRows& rows, BatchAnswers& answers);
+                                      const std::vector<std::size_t>& due, const std::shared_ptr<RunRows>& rows,
+                                      BatchAnswers& answers);
     void send_some(const std::string& sql, const std::vector<Params>& all, std::span<const std::size_t> which,
-                   bool keeps);
-    [[nodiscard]] bool take_answer(const std::string& sql, std::size_t run, RunRows& rows, BatchAnswers& answers);
+                   bool keeps, bool alike);
+    [[nodiscard]] bool take_answer(const std::string& sql, std::size_t run, const std::shared_ptr<RunRows>& rows,
+                                   BatchAnswers& answers);
     [[nodiscard]] ErrorFields failure_of(const pq::Result& result, const std::string& sql);
 
     /// Looks up those that users made, where they were not met before.

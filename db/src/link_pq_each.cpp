@@ -26,6 +26,15 @@ private:
     pq::Session* session_;
 };
 
+/// They belong to one prepared statement.
+bool same_types(const Params& a, const Params& b) {
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (a.slot(i).type != b.slot(i).type) return false;
+    }
+    return true;
+}
+
 /// The statement did, and the session goes on.
 bool failed_alone(const std::exception_ptr& failure) {
     try {
@@ -56,7 +65,7 @@ Coro<BatchAnswers> PqLink::run_each_now(const std::string& sql, const std::vecto
     for (bool again = false;; again = true) {
         std::exception_ptr failure;
         try {
-            co_await execute_each(sql, all, due, *rows, answers);
+            co_await execute_each(sql, all, due, rows, answers);
         } catch (...) {
             failure = std::current_exception();
         }
@@ -78,16 +87,20 @@ Coro<BatchAnswers> PqLink::run_each_now(const std::string& sql, const std::vecto
 }
 
 Coro<> PqLink::execute_each(const std::string& sql, const std::vector<Params>& all, const std::vector<std::size_t>& due,
-                            RunRows& rows, BatchAnswers& answers) {
+                            const std::shared_ptr<RunRows>& rows, BatchAnswers& answers) {
     const bool keeps = statements_.wants(sql) && session_->transaction() != pq::TxStatus::failed;
     if (keeps) static_cast<void>(co_await prepared(sql, all[due.front()]));
+    const bool alike = keeps && std::all_of(due.begin(), due.end(), [&all, &due](std::size_t i) {
+                           return same_types(all[i], all[due.front()]);
+                       });
+    rows->begin(alike);
     begin_pipeline();
     if (!session_->flush()) co_await flush();
     while (syncs_ > 0) static_cast<void>(co_await pipeline_result());
     std::size_t sent = 0;
     for (std::size_t i = 0; i < due.size(); ++i) {
         if (i == sent) {
-            send_some(sql, all, std::span(due).subspan(i, std::min(most_at_once, due.size() - i)), keeps);
+            send_some(sql, all, std::span(due).subspan(i, std::min(most_at_once, due.size() - i)), keeps, alike);
             sent += static_cast<std::size_t>(syncs_);
             if (!session_->flush()) co_await flush();
         }
@@ -102,11 +115,12 @@ Coro<> PqLink::execute_each(const std::string& sql, const std::vector<Params>& a
 }
 
 void PqLink::send_some(const std::string& sql, const std::vector<Params>& all, std::span<const std::size_t> which,
-                       bool keeps) {
+                       bool keeps, bool alike) {
     const OnePiece together(*session_);
+    const Prepared* known = nullptr;
     for (const std::size_t i : which) {
         const Params& params = all[i];
-        const Prepared* const known = keeps ? statements_.find(sql, params) : nullptr;
+        if (keeps && (known == nullptr || !alike)) known = statements_.find(sql, params);
         if (known != nullptr) {
             session_->send_prepared(known->name, params, known->results);
         } else {
@@ -118,7 +132,8 @@ void PqLink::send_some(const std::string& sql, const std::vector<Params>& all, s
 }
 
 // False where more has to come first.
-bool PqLink::take_answer(const std::string& sql, std::size_t run, RunRows& rows, BatchAnswers& answers) {
+bool PqLink::take_answer(const std::string& sql, std::size_t run, const std::shared_ptr<RunRows>& rows,
+                         BatchAnswers& answers) {
     while (auto result = arrived()) {
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) {
@@ -133,9 +148,11 @@ bool PqLink::take_answer(const std::string& sql, std::size_t run, RunRows& rows,
             throw UsageError("COPY is not a statement for query_each; the connection was closed");
         } else if (kind != pq::Kind::aborted) {
             const Outcome outcome = in_transaction_ ? Outcome::unknown : Outcome::committed;
-            Rows answered = rows.take(run, std::move(*result), outcome, types_);
-            note_command(answered);
-            if (drops_statements(answered)) statements_.all_gone();
+            Rows answered = RunRows::take(rows, run, std::move(*result), outcome, types_);
+            if (kind == pq::Kind::command) {
+                note_command(answered);
+                if (drops_statements(answered)) statements_.all_gone();
+            }
             partly_ = !in_transaction_;
             answers[run] = std::move(answered);
         }

@@ -181,7 +181,7 @@ Coro<> PqLink::first_row(const std::string& sql, const Params& params) {
 Coro<std::optional<Rows>> PqLink::next_rows() { return flow_step(collect_rows()); }
 
 Coro<std::optional<Rows>> PqLink::collect_rows() {
-    std::shared_ptr<Chunk> chunk;
+    std::unique_ptr<Chunk> chunk;
     while (in_flight_ || held_) {
         if (!held_) {
             if (session_->busy()) {
@@ -197,7 +197,8 @@ Coro<std::optional<Rows>> PqLink::collect_rows() {
         }
         const pq::Kind kind = held_->kind();
         if (kind == pq::Kind::single_row) {
-            held_->copy_rows(chunk);
+            if (!chunk) chunk = held_->make_chunk();
+            held_->copy_rows(*chunk);
             held_.reset();
             if (chunk->full()) break;
         } else if (kind == pq::Kind::error) {
@@ -259,8 +260,8 @@ Coro<PqLink::CopyShape> PqLink::enter_copy(const std::string& sql, CopyWay way) 
     const pq::Kind kind = result->kind();
     copying_in_ = kind == pq::Kind::copy_in;
     copying_out_ = kind == pq::Kind::copy_out;
-    if (copying_in_ && way == CopyWay::to_server) co_return CopyShape{result->copy_columns(), result->copy_binary()};
-    if (copying_out_ && way == CopyWay::from_server) co_return CopyShape{result->copy_columns(), result->copy_binary()};
+    if (copying_in_ && way == CopyWay::to_server) co_return CopyShape{result->column_count(), result->copy_binary()};
+    if (copying_out_ && way == CopyWay::from_server) co_return CopyShape{result->column_count(), result->copy_binary()};
     if (kind == pq::Kind::error) {
         ErrorFields fields = failure_of(*result, sql);
         co_await drain();

@@ -13,7 +13,7 @@ public:
     [[nodiscard]] std::size_t row_count() const noexcept override { return 0; }
     [[nodiscard]] std::size_t column_count() const noexcept override { return 0; }
     [[nodiscard]] Column column(std::size_t) const noexcept override { return {}; }
-    [[nodiscard]] std::optional<std::string_view> value(std::size_t, std::size_t) const noexcept override { return {}; }
+    void read(std::size_t, std::span<const detail::Place>, std::string_view*) const noexcept override {}
     [[nodiscard]] std::string_view command() const noexcept override { return {}; }
 };
 
@@ -65,6 +65,14 @@ std::uint64_t Rows::affected() const noexcept {
 namespace detail {
 
 ResultData::~ResultData() = default;
+
+std::optional<std::string_view> ResultData::value(std::size_t row, std::size_t column) const noexcept {
+    const Place place{column};
+    std::string_view bytes;
+    read(row, std::span(&place, 1), &bytes);
+    if (bytes.data() == nullptr) return std::nullopt;
+    return bytes;
+}
 
 void conversion_failed(const ResultData& data, std::size_t row, std::size_t column, const std::string& type,
                        const std::string& problem) {

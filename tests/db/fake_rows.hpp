@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,9 +30,12 @@ public:
     [[nodiscard]] coaio::db::Column column(std::size_t i) const noexcept override {
         return {columns_[i].name, columns_[i].type, columns_[i].format};
     }
-    [[nodiscard]] std::optional<std::string_view> value(std::size_t r, std::size_t c) const noexcept override {
-        const Cell& cell = rows_[r][c];
-        return cell ? std::optional<std::string_view>(*cell) : std::nullopt;
+    void read(std::size_t r, std::span<const coaio::db::detail::Place> places,
+              std::string_view* values) const noexcept override {
+        for (const auto& place : places) {
+            const Cell& cell = rows_[r][place.column];
+            *values++ = cell ? std::string_view(*cell) : std::string_view();
+        }
     }
     [[nodiscard]] std::string_view command() const noexcept override { return command_; }
 

@@ -154,6 +154,16 @@ template <std::integral T>
     out_of_range(std::to_string(value), type);
 }
 
+/// There are enough bytes.
+template <std::unsigned_integral U>
+[[nodiscard]] U read_big_endian(const char* bytes) noexcept {
+    U value = 0;
+    for (std::size_t i = 0; i < sizeof(U); ++i) {
+        value = static_cast<U>((value << 8U) | static_cast<unsigned char>(bytes[i]));
+    }
+    return value;
+}
+
 template <class T>
 inline constexpr bool is_character = std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> ||
                                      std::same_as<T, char16_t> || std::same_as<T, char32_t>;

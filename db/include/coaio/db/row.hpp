@@ -5,14 +5,17 @@
 #include <coaio/db/describe.hpp>
 #include <coaio/db/params.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -27,6 +30,14 @@ struct Column {
 
 namespace detail {
 
+/// A column that is read over and over, and how its values come.
+struct Place {
+    std::size_t column = 0;
+    Oid type = Oid::unspecified;  ///< of a domain what it is over
+    Format format = Format::binary;
+    bool plain = false;  ///< what is to be read is just the bytes, swapped or as they are
+};
+
 /// A result, however it is kept. Indexes are valid: whoever calls has checked.
 class ResultData {
 public:
@@ -38,9 +49,12 @@ public:
     [[nodiscard]] virtual std::size_t row_count() const noexcept = 0;
     [[nodiscard]] virtual std::size_t column_count() const noexcept = 0;
     [[nodiscard]] virtual Column column(std::size_t index) const noexcept = 0;
-    /// nullopt is NULL.
-    [[nodiscard]] virtual std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept = 0;
+    /// The values of a row in these places, one for each; NULL has no data().
+    virtual void read(std::size_t row, std::span<const Place> places, std::string_view* values) const noexcept = 0;
     [[nodiscard]] virtual std::string_view command() const noexcept = 0;
+
+    /// nullopt is NULL.
+    [[nodiscard]] std::optional<std::string_view> value(std::size_t row, std::size_t column) const noexcept;
 
     /// What a ConversionError is to say of the statement: committed, unless it stands in a transaction still open.
     [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
@@ -78,12 +92,18 @@ std::string cpp_name() {
 template <class T>
 concept Scalar = HasCodec<typename Nullable<T>::Value>;
 
-/// A column that is read over and over, and how its values come.
-struct Place {
-    std::size_t column = 0;
-    Oid type = Oid::unspecified;
-    Format format = Format::binary;
-};
+template <class T>
+inline constexpr bool is_swapped = false;
+template <Integer T>
+inline constexpr bool is_swapped<T> = std::is_signed_v<T> && sizeof(T) == Codec<T>::width;
+template <class T>
+inline constexpr bool is_string = std::same_as<T, std::string> || std::same_as<T, std::string_view>;
+
+template <class T>
+[[nodiscard]] constexpr bool is_plain(Oid type, Format format) noexcept {
+    if constexpr (is_swapped<T>) return type == Codec<T>::oid && format == Format::binary;
+    return is_string<T> && (type != Oid::jsonb || format == Format::text);
+}
 
 template <class T>
 [[nodiscard]] Place check_column(const ResultData& data, std::size_t column) {
@@ -92,22 +112,44 @@ template <class T>
     if (!accepts<Codec<typename Nullable<T>::Value>>(c.type, c.format, data.types())) {
         wrong_type(data, column, cpp_name<T>());
     }
-    return {column, c.type, c.format};
+    const Oid type = data.types() == nullptr ? c.type : base_type(c.type, data.types());
+    return {column, type, c.format, is_plain<T>(type, c.format)};
 }
 
 template <class T>
-T decode_cell(const ResultData& data, std::size_t row, const Place& place) {
-    std::optional<std::string_view> bytes = data.value(row, place.column);
-    if constexpr (Nullable<T>::value) {
-        if (!bytes) return std::nullopt;
-    } else if (!bytes) {
-        null_in(data, row, place.column, cpp_name<T>());
+T decode_with_care(const ResultData& data, std::size_t row, const Place& place, std::string_view bytes) {
+    if (bytes.data() == nullptr) {
+        if constexpr (Nullable<T>::value) {
+            return std::nullopt;
+        } else {
+            null_in(data, row, place.column, cpp_name<T>());
+        }
     }
     try {
-        return decode<Codec<typename Nullable<T>::Value>>(Encoded{place.type, place.format, *bytes, data.types()});
+        return Codec<typename Nullable<T>::Value>::decode(Encoded{place.type, place.format, bytes, data.types()});
     } catch (const ValueError& error) {
         conversion_failed(data, row, place.column, cpp_name<T>(), error.what());
     }
+}
+
+/// `bytes` are what was read in that place.
+template <class T>
+T decode_cell(const ResultData& data, std::size_t row, const Place& place, std::string_view bytes) {
+    if constexpr (is_swapped<T>) {
+        if (place.plain && bytes.size() == sizeof(T)) {
+            return static_cast<T>(read_big_endian<std::make_unsigned_t<T>>(bytes.data()));
+        }
+    } else if constexpr (is_string<T>) {
+        if (place.plain && bytes.data() != nullptr) return T(bytes);
+    }
+    return decode_with_care<T>(data, row, place, bytes);
+}
+
+template <class T>
+T read_cell(const ResultData& data, std::size_t row, const Place& place) {
+    std::string_view bytes;
+    data.read(row, std::span(&place, 1), &bytes);
+    return decode_cell<T>(data, row, place, bytes);
 }
 
 template <class T>
@@ -144,7 +186,7 @@ public:
     /// Throws a ConversionError that names column, row and both types.
     template <class T>
     [[nodiscard]] T as() const {
-        return detail::decode_cell<T>(*data_, row_, detail::check_column<T>(*data_, column_));
+        return detail::read_cell<T>(*data_, row_, detail::check_column<T>(*data_, column_));
     }
 
 private:
@@ -292,7 +334,12 @@ public:
     [[nodiscard]] Iterator end() const noexcept { return {*this, size()}; }
     [[nodiscard]] std::size_t size() const noexcept { return data_->row_count(); }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-    [[nodiscard]] std::vector<T> to_vector() const { return std::vector<T>(begin(), end()); }
+    [[nodiscard]] std::vector<T> to_vector() const {
+        std::vector<T> all;
+        all.reserve(size());
+        for (std::size_t row = 0; row < size(); ++row) all.push_back(mapping_.row(*data_, row));
+        return all;
+    }
 
 private:
     detail::Mapping<T> mapping_;

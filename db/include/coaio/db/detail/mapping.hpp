@@ -28,7 +28,9 @@ private:
     }
     template <class To, std::size_t... I>
     To make(const ResultData& data, std::size_t row, std::index_sequence<I...>) const {
-        return To{decode_cell<Ts>(data, row, places_[I])...};
+        std::array<std::string_view, sizeof...(Ts)> values;
+        data.read(row, places_, values.data());
+        return To{decode_cell<Ts>(data, row, places_[I], values[I])...};
     }
 
     std::array<Place, sizeof...(Ts)> places_;
@@ -48,7 +50,7 @@ public:
         expect_columns(data, 1);
         place_ = check_column<T>(data, 0);
     }
-    [[nodiscard]] T row(const ResultData& data, std::size_t row) const { return decode_cell<T>(data, row, place_); }
+    [[nodiscard]] T row(const ResultData& data, std::size_t row) const { return read_cell<T>(data, row, place_); }
 
 private:
     Place place_{};
@@ -91,7 +93,10 @@ private:
     }
     template <std::size_t... I>
     void fill(T& made, const ResultData& data, std::size_t row, std::index_sequence<I...>) const {
-        ((made.*(std::get<I>(Describe<T>::fields).member) = decode_cell<Member<I>>(data, row, places_[I])), ...);
+        std::array<std::string_view, count> values;
+        data.read(row, places_, values.data());
+        ((made.*(std::get<I>(Describe<T>::fields).member) = decode_cell<Member<I>>(data, row, places_[I], values[I])),
+         ...);
     }
 
     std::array<Place, count> places_;
