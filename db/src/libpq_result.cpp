@@ -46,8 +46,8 @@ public:
     void read(std::size_t row, std::span<const detail::Place> places,
               std::string_view* values) const noexcept override {
         PGresult* const result = result_;
-        for (const detail::Place& place : places) {
-            *values++ = cell(result, static_cast<int>(row), static_cast<int>(place.column));
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            values[i] = cell(result, static_cast<int>(row), static_cast<int>(places[i].column));
         }
     }
     [[nodiscard]] std::string_view command() const noexcept override { return PQcmdStatus(result_); }

@@ -11,8 +11,10 @@ Rows RunRows::take(const std::shared_ptr<RunRows>& self, std::size_t run, pq::Re
     Chunk& chunk = self->chunk_for(result, self->answers_.size() - run);
     const std::size_t first = chunk.row_count();
     result.copy_rows(chunk);
+    std::list<std::string>& commands = self->commands_;
+    if (commands.empty() || commands.back() != result.command()) commands.emplace_back(result.command());
     Answer& answer = self->answers_[run];
-    answer.set(chunk, first, result.command());
+    answer.set(chunk, first, commands.back());
     answer.set_outcome(outcome);
     if (types) answer.set_types(types);
     return Rows(std::shared_ptr<const ResultData>(self, &answer));

@@ -7,6 +7,7 @@
 #include <coaio/db/row.hpp>
 
 #include <cstddef>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,7 +34,7 @@ private:
 
     class Answer final : public ResultData {
     public:
-        void set(const Chunk& chunk, std::size_t first, std::string_view command) {
+        void set(const Chunk& chunk, std::size_t first, std::string_view command) noexcept {
             chunk_ = &chunk;
             first_ = first;
             count_ = chunk.row_count() - first;
@@ -51,7 +52,7 @@ private:
         const Chunk* chunk_ = nullptr;
         std::size_t first_ = 0;
         std::size_t count_ = 0;
-        std::string command_;
+        std::string_view command_;
     };
 
     /// Where the rows are copied to, after those with the same columns.
@@ -59,7 +60,8 @@ private:
 
     std::vector<Answer> answers_;
     std::vector<std::unique_ptr<Chunk>> chunks_;
-    Chunk* chunk_ = nullptr;  // the last, while it goes on
+    std::list<std::string> commands_;  // once for those that follow one another
+    Chunk* chunk_ = nullptr;           // the last, while it goes on
     bool alike_ = false;
 };
 
