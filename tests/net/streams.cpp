@@ -16,7 +16,6 @@ namespace tests {
 namespace {
 
 using coaio::Coro;
-using coaio::net::Stream;
 
 }  // namespace
 
