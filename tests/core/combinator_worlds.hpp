@@ -130,6 +130,7 @@ public:
 private:
     std::vector<Coro<std::size_t>> children(std::size_t count) {
         std::vector<Coro<std::size_t>> made;
+        made.reserve(count);
         for (std::size_t i = 0; i < count; ++i) {
             fates_.push_back(fate());
             made.push_back(number(i, child(fates_.back())));
@@ -138,6 +139,7 @@ private:
     }
     static std::vector<std::size_t> numbers(std::size_t count) {
         std::vector<std::size_t> all;
+        all.reserve(count);
         for (std::size_t i = 0; i < count; ++i) all.push_back(i);
         return all;
     }

@@ -139,6 +139,7 @@ Coro<> check_pool(const Client& client, const std::string& base, std::size_t max
     CHECK(client.statistics().busy == 0);
     CHECK(client.statistics().idle <= max_per_host);
     std::vector<Task<>> tasks;
+    tasks.reserve(max_per_host + 1);
     for (std::size_t i = 0; i < max_per_host + 1; ++i) {
         tasks.push_back(create_task([](const Client& from, std::string url) -> Coro<> {
             auto response = co_await from.get(url, {.timeout = 10s});
@@ -179,6 +180,7 @@ Coro<> trade(Tally& all, bool secure) {
         const Client client(ClientOptions().max_per_host(most).tls(tests::client_context()).timeout(60s));
         const std::string base = secure ? "https://localhost:80" : "http://shop.example";
         std::vector<Task<>> customers;
+        customers.reserve(5);
         for (int i = 0; i < 5; ++i) customers.push_back(create_task(customer(client, base, tally)));
         for (const auto& each : customers) co_await each;
         network.set_options({});
