@@ -45,11 +45,13 @@ Coro<bool> Condition::wait() {
 
 void Condition::notify(std::size_t n) {
     require_held("notify");
+    waiters_.require_own_thread();
     wake(n);
 }
 
 void Condition::notify_all() {
     require_held("notify_all");
+    waiters_.require_own_thread();
     wake(std::numeric_limits<std::size_t>::max());
 }
 
@@ -64,11 +66,13 @@ WaitInfo ConditionAwaiter::describe() const {
     if (const Barrier* const barrier = condition_->barrier_; barrier != nullptr) {
         WaitInfo info{.what = "barrier (" + std::to_string(barrier->n_waiting()) + " of " +
                               std::to_string(barrier->parties()) + " have come)"};
+        info.object = barrier;
         info.fact("come", barrier->n_waiting()).fact("parties", barrier->parties());
         return info;
     }
     const std::size_t waiting = condition_->waiters_.count();
     WaitInfo info{.what = "condition (" + std::to_string(waiting) + " waiting)"};
+    info.object = condition_;
     info.fact("waiting", waiting);
     return info;
 }

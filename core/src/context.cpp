@@ -71,6 +71,11 @@ ContextScope::~ContextScope() {
     thread_state.task = outer_task_;
 }
 
+CapturedContext::CapturedContext(const Context* context) noexcept
+    : node_(context != nullptr ? &context->node() : capture_context()) {
+    if (context != nullptr) node_->add_ref();
+}
+
 void TaskBase::use_context(const Context& context) noexcept {
     if (context_ != nullptr) context_->release();
     context_ = &context.node();

@@ -4,6 +4,7 @@
 #include <coaio/core/activity.hpp>
 #include <coaio/core/detail/future_awaiter.hpp>
 #include <coaio/core/detail/loop_core.hpp>
+#include <coaio/core/ensure_future.hpp>
 #include <coaio/core/error.hpp>
 
 namespace coaio::detail {
@@ -54,6 +55,10 @@ void FutureWait::require_awaitable() const {
     if (&future_->core() != thread_state.core) {
         throw RuntimeError("this future belongs to another event loop: cross over with run_coroutine_threadsafe");
     }
+}
+
+void require_same_loop(const LoopCore& of_future, const LoopCore& named) {
+    if (&of_future != &named) throw ValueError("this future belongs to another event loop than the one that was named");
 }
 
 void FutureWait::throw_outcome() {

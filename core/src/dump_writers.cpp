@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <source_location>
 #include <string_view>
 #include <utility>
@@ -31,6 +33,13 @@ const char* state_of(const TaskBase& task) {
     if (thread_state.task == &task) return "running";
     if (!task.started()) return "not started";
     return task.leaf() != nullptr ? "waiting" : "ready";
+}
+
+std::string address(const void* object) {
+    std::array<char, 2 * sizeof object> digits{};
+    auto* const end = digits.data() + digits.size();
+    return "0x" +
+           std::string(digits.data(), std::to_chars(digits.data(), end, std::bit_cast<std::uintptr_t>(object), 16).ptr);
 }
 
 std::vector<const PromiseBase*> stack_of(const TaskBase& task) {
@@ -103,6 +112,7 @@ private:
         for (const WaitInfo& doing : node.doing) line(indent_ + "in " + doing.what);
         if (!node.wait) return;
         std::string wait = indent_ + "waits for " + node.wait->what;
+        if (node.wait->object != nullptr) wait += " at " + address(node.wait->object);
         if (node.wait->until) wait += ", " + seconds(node.wait->until->time_since_epoch().count() - now_) + " to go";
         line(wait + ", for " + past(task.since()));
     }
@@ -246,6 +256,10 @@ private:
     void described(const WaitInfo& info, bool first = false) {
         key("what", first);
         string(info.what);
+        if (info.object != nullptr) {
+            key("object");
+            string(address(info.object));
+        }
         key("detail");
         text_ += '{';
         bool begins = true;

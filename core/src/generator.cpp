@@ -15,6 +15,8 @@
 
 namespace coaio {
 
+Coro<> Loop::shutdown_asyncgens() { return detail::shutdown_generators(); }
+
 GeneratorExit::~GeneratorExit() = default;
 const char* GeneratorExit::what() const noexcept { return "the generator is being closed"; }
 

@@ -62,8 +62,9 @@ bool LockWait::cancel(CancelMessage message) noexcept {
 
 // The dump knows the holder's name, if it is still there.
 WaitInfo LockWait::describe() const {
-    if (!linked() || !lock_->locked_) return {.what = "lock"};
+    if (!linked() || !lock_->locked_) return {.what = "lock", .object = linked() ? lock_ : nullptr};
     WaitInfo info{.what = "lock held by Task-" + std::to_string(lock_->holder_) + ", which has ended"};
+    info.object = lock_;
     info.fact("holder", lock_->holder_).fact("waiting", lock_->live_);
     return info;
 }

@@ -91,14 +91,22 @@ std::uint64_t Loop::random() noexcept {
 
 void Loop::check_usable() const {
     if (impl_->closed) throw RuntimeError("the event loop is closed");
-    if (impl_->debug && impl_->running && impl_->thread != std::this_thread::get_id()) {
+    impl_->refuse_other_thread();
+}
+
+void Loop::Impl::refuse_other_thread() const {
+    if (debug && running && thread != std::this_thread::get_id()) {
         throw RuntimeError("this loop runs in another thread: use call_soon_threadsafe");
     }
 }
 
 bool Loop::is_running() const noexcept { return impl_->running; }
 bool Loop::is_closed() const noexcept { return impl_->closed; }
-void Loop::stop() noexcept { impl_->stopping = true; }
+
+void Loop::stop() {
+    impl_->refuse_other_thread();
+    impl_->stopping = true;
+}
 
 void Loop::run_forever() {
     check_usable();
@@ -111,8 +119,8 @@ void Loop::run_forever() {
 
 void Loop::Impl::run() {
     const detail::CoreGuard guard(*this);
-    running = true;
     thread = std::this_thread::get_id();
+    running = true;
     struct Reset {
         Impl& impl;
         ~Reset() {
@@ -212,12 +220,16 @@ void Loop::Impl::wait_for_work() {
 }
 
 void Loop::Impl::run_timed(detail::Entry entry) noexcept {
-    const detail::Ref<detail::TaskBase> task(entry.is_task() ? entry.task() : nullptr);
-    const std::source_location* const made_at = task ? nullptr : entry.runnable()->site();
+    const bool is_task = entry.is_task();
+    const detail::Ref<detail::TaskBase> task(is_task ? entry.task() : entry.runnable()->stepped());
+    const std::source_location* const made_at = is_task ? nullptr : entry.runnable()->site();
     const bool known = made_at != nullptr;
     const std::source_location site = known ? *made_at : std::source_location();
+    // Where the step begins: where it ends, the task hangs somewhere else.
+    const auto* const frame = task ? task->leaf_frame() : nullptr;
+    const detail::Place place = frame != nullptr ? frame->place : detail::Place();
     const std::int64_t before = read_clock();
-    if (task) {
+    if (is_task) {
         task->step();
     } else {
         entry.runnable()->run();
@@ -230,11 +242,7 @@ void Loop::Impl::run_timed(detail::Entry entry) noexcept {
         std::snprintf(seconds, sizeof seconds, "%.3f s", static_cast<double>(took) / 1e9);
         std::string who = "a callback";
         if (known) who += " (scheduled at " + detail::describe_location(site) + ")";
-        if (task) {
-            const auto* const frame = task->leaf_frame();
-            const detail::Place place = frame != nullptr ? frame->place : detail::Place(task->definition());
-            who = task->name() + " (" + detail::describe_place(place) + ")";
-        }
+        if (task) who = task->name() + " (" + detail::describe_place(place) + ")";
         report(who + " kept the event loop busy for " + seconds, nullptr, task.get());
     } catch (const std::bad_alloc&) {  // the run matters more than the report
     }
@@ -258,9 +266,14 @@ void Loop::Impl::take_posted() {
     for (detail::SignalWatch* const watch : signals) watch->look();
 }
 
+// In its own thread: what other threads posted before has its place before what is queued now.
+void Loop::let_posted_in() {
+    if (detail::thread_state.core == core_ && impl_->mailbox->filled()) impl_->take_posted();
+}
+
 void Loop::post(std::shared_ptr<detail::Posted> item) {
     if (detail::thread_state.core == core_) {  // in its own thread, where the order of call_soon holds
-        if (impl_->mailbox->filled()) impl_->take_posted();
+        let_posted_in();
         item->enter(*impl_, item);
         return;
     }

@@ -57,6 +57,8 @@ struct Loop::Impl : detail::LoopCore {
     std::shared_ptr<ThreadPoolExecutor> executor;
     bool executor_shut_down = false;
 
+    /// In debug mode throws `RuntimeError` when it runs in another thread.
+    void refuse_other_thread() const;
     [[nodiscard]] std::int64_t read_clock() const noexcept;
     void run();
     void turn();

@@ -2,6 +2,7 @@
 #include "loop_registry.hpp"
 
 #include "dump_walk.hpp"
+#include "loop_impl.hpp"
 
 #include <coaio/core/detail/thread_state.hpp>
 #include <coaio/core/error.hpp>
@@ -40,6 +41,14 @@ void register_loop(Loop& loop) {
 void unregister_loop(Loop& loop) noexcept {
     const std::lock_guard lock(registry().mutex);
     std::erase(registry().loops, &loop);
+}
+
+// By its address: a future may outlive its loop.
+void refuse_other_thread(const LoopCore* core) {
+    const std::lock_guard lock(registry().mutex);
+    const auto& loops = registry().loops;
+    const auto found = std::ranges::find(loops, core, [](const Loop* loop) { return &loop->core(); });
+    if (found != loops.end()) (*found)->impl().refuse_other_thread();
 }
 
 namespace {

@@ -39,6 +39,8 @@ void PortSide::run() noexcept {
     task->step();
 }
 
+TaskBase* PortSide::stepped() const noexcept { return waiter_->task(); }
+
 void PortSide::close() noexcept {
     if (waiter_ == nullptr) return;
     IoWait& wait = *waiter_;

@@ -27,6 +27,7 @@ void QueueBase::wake_putter() noexcept {
 
 void QueueBase::finish_one() {
     if (unfinished_ == 0) throw ValueError("task_done() was called more often than items were put into the queue");
+    joiners_.require_own_thread();
     if (--unfinished_ == 0) joiners_.wake_all();
 }
 
@@ -99,9 +100,11 @@ void PutWait::take_over() {
 
 namespace {
 
-WaitInfo describe_side(const char* side, std::size_t items, std::size_t waiting, const char* what_for) {
+WaitInfo describe_side(const QueueBase* queue, const char* side, std::size_t items, std::size_t waiting,
+                       const char* what_for) {
     WaitInfo info{.what = "queue (" + std::string(side) + ", " + std::to_string(waiting) + " waiting for " + what_for};
     info.what += ")";
+    info.object = queue;
     info.fact("size", items).fact("waiting", waiting);
     return info;
 }
@@ -110,12 +113,12 @@ WaitInfo describe_side(const char* side, std::size_t items, std::size_t waiting,
 
 WaitInfo GetWait::describe() const {
     if (!linked()) return {.what = "queue"};
-    return describe_side("empty", queue_->size_, queue_->getters_.count(), "an item");
+    return describe_side(queue_, "empty", queue_->size_, queue_->getters_.count(), "an item");
 }
 
 WaitInfo PutWait::describe() const {
     if (!linked()) return {.what = "queue"};
-    WaitInfo info = describe_side("full", queue_->size_, queue_->putters_.count(), "a place");
+    WaitInfo info = describe_side(queue_, "full", queue_->size_, queue_->putters_.count(), "a place");
     info.fact("maxsize", queue_->maxsize_);
     return info;
 }
@@ -123,6 +126,7 @@ WaitInfo PutWait::describe() const {
 WaitInfo JoinAwaiter::describe() const {
     if (!linked()) return {.what = "queue"};
     WaitInfo info{.what = "queue (" + std::to_string(queue_->unfinished_) + " items unfinished)"};
+    info.object = queue_;
     info.fact("unfinished", queue_->unfinished_).fact("size", queue_->size_);
     return info;
 }

@@ -2,7 +2,6 @@
 #include <coaio/core/run.hpp>
 
 #include <coaio/core/detail/context_node.hpp>
-#include <coaio/core/detail/generators.hpp>
 #include <coaio/core/detail/signals.hpp>
 #include <coaio/core/error.hpp>
 
@@ -62,6 +61,7 @@ Loop& Runner::get_loop() {
     if (!loop_) {
         loop_ = std::make_unique<Loop>();
         if (options_.debug) loop_->set_debug(*options_.debug);
+        context_ = copy_context();
     }
     return *loop_;
 }
@@ -94,7 +94,7 @@ namespace detail {
 
 void clean_up_after_run(Loop& loop, Duration executor_timeout) {
     cancel_leftovers(loop, leftovers(loop));
-    loop.run_until_complete(shutdown_generators());
+    loop.run_until_complete(loop.shutdown_asyncgens());
     loop.run_until_complete(loop.shutdown_default_executor(executor_timeout));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // test: WAI-04: wait takes tasks and futures, no coroutines
-// expect: (no matching function|constraints not satisfied)
+// expect: wait takes a range of tasks or futures of one type
+// expect: coaio::create_task\(std::move\(coro\)\)
 #include <coaio/core/wait.hpp>
 
 #include <vector>

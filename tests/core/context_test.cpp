@@ -3,6 +3,7 @@
 
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
+#include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
 #include <coaio/core/to_thread.hpp>
@@ -58,6 +59,48 @@ TEST_CASE("TSK-24: callbacks run in the context in which they were registered") 
         REQUIRE(seen == std::vector<std::string>{"first", "first", "first"});
     };
     coaio::testing::run(main());
+}
+
+TEST_CASE("call_soon, call_later, call_at and add_done_callback call in the context that they are given") {
+    auto main = []() -> Coro<> {
+        std::vector<std::string> seen;
+        const auto look = [&seen] { seen.push_back(name.get_or("none")); };
+        const coaio::Future<> future;
+        auto task = create_task([]() -> Coro<> { co_return; }());
+        auto& loop = coaio::get_running_loop();
+        name.set("of the other");
+        {
+            const coaio::Context other = coaio::copy_context();
+            name.set("own");
+            loop.call_soon(look, {.context = &other});
+            loop.call_later(1s, look, {.context = &other});
+            loop.call_later(0.5s, look, {.context = &other});
+            loop.call_at(loop.time() + 1s, look, {.context = &other});
+            future.add_done_callback([look](const auto&) { look(); }, {.context = &other});
+            task.add_done_callback([look](const coaio::Task<>&) { look(); }, {.context = &other});
+        }  // they keep it
+        future.set_result();
+        co_await coaio::sleep(2s);
+        REQUIRE(seen == std::vector<std::string>(6, "of the other"));
+    };
+    coaio::testing::run(main());
+}
+
+TEST_CASE("a Runner keeps one context for all its runs, or takes that of the options") {
+    auto sets = [](std::string value) -> Coro<std::string> {
+        std::string before = name.get_or("none");
+        name.set(std::move(value));
+        co_return before;
+    };
+    coaio::Runner runner;
+    REQUIRE(runner.run(sets("first")) == "none");
+    REQUIRE(runner.run(sets("second")) == "first");
+    const coaio::Context other;
+    REQUIRE(runner.run(sets("elsewhere"), {.context = &other}) == "none");
+    REQUIRE(other.get(name) == "elsewhere");
+    REQUIRE(runner.run(sets("third"), {.name = "named"}) == "second");
+    REQUIRE(coaio::Runner().run(sets("of another Runner")) == "none");
+    REQUIRE_FALSE(name.get().has_value());
 }
 
 TEST_CASE("a context variable has no value and cannot be set outside a task") {

@@ -26,7 +26,10 @@
 #include <fcntl.h>
 
 #include <array>
+#include <bit>
+#include <cstdint>
 #include <future>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -48,6 +51,14 @@ Json wait_of(const std::string& name) {
     }
     return {};
 }
+
+std::string address_of(const void* object) {
+    std::ostringstream text;
+    text << "0x" << std::hex << std::bit_cast<std::uintptr_t>(object);
+    return text.str();
+}
+
+Coro<> asleep() { co_await coaio::sleep(1h); }
 
 }  // namespace
 
@@ -155,6 +166,65 @@ TEST_CASE("Who waits for a queue says for what, how full it is, and how many wai
         CHECK(wait_of("put")["detail"] == Json({{"size", 2}, {"waiting", 1}, {"maxsize", 2}}));
         CHECK(wait_of("join")["what"] == "queue (2 items unfinished)");
         CHECK(wait_of("join")["detail"] == Json({{"unfinished", 2}, {"size", 2}}));
+        for (auto& task : tasks) task.cancel();
+        co_await coaio::wait(tasks);  // gone before what they wait for is
+    }());
+}
+
+TEST_CASE("Of two queues, locks or events a dump says which, in both forms") {
+    coaio::testing::run([]() -> Coro<> {
+        coaio::Queue<int> first;
+        coaio::Queue<int> second;
+        coaio::Queue<int> full(1);
+        full.put_nowait(1);
+        coaio::Lock lock;
+        coaio::Event event;
+        coaio::Condition condition;
+        coaio::Semaphore semaphore(0);
+        coaio::Barrier barrier(2);
+        auto get = [](coaio::Queue<int>& mine) -> Coro<> { static_cast<void>(co_await mine.get()); };
+        auto put = [](coaio::Queue<int>& mine) -> Coro<> { co_await mine.put(3); };
+        auto join = [](coaio::Queue<int>& mine) -> Coro<> { co_await mine.join(); };
+        auto acquire = [](coaio::Lock& mine) -> Coro<> { co_await mine.acquire(); };
+        auto unit = [](coaio::Semaphore& mine) -> Coro<> { co_await mine.acquire(); };
+        auto set = [](coaio::Event& mine) -> Coro<> { co_await mine.wait(); };
+        auto bell = [](coaio::Condition& mine) -> Coro<> {
+            const auto guard = co_await mine.scoped();
+            co_await mine.wait();
+        };
+        auto comes = [](coaio::Barrier& mine) -> Coro<> { co_await mine.wait(); };
+        const auto guard = co_await lock.scoped();
+        std::vector<coaio::Task<>> tasks;
+        tasks.push_back(create_task(get(first), {.name = "a"}));
+        tasks.push_back(create_task(get(first), {.name = "b"}));
+        tasks.push_back(create_task(get(second), {.name = "c"}));
+        tasks.push_back(create_task(put(full), {.name = "put"}));
+        tasks.push_back(create_task(join(full), {.name = "join"}));
+        tasks.push_back(create_task(acquire(lock), {.name = "lock"}));
+        tasks.push_back(create_task(unit(semaphore), {.name = "unit"}));
+        tasks.push_back(create_task(set(event), {.name = "set"}));
+        tasks.push_back(create_task(bell(condition), {.name = "bell"}));
+        tasks.push_back(create_task(comes(barrier), {.name = "comes"}));
+        tasks.push_back(create_task(asleep(), {.name = "sleep"}));
+        co_await turns(2);
+        const std::string text = coaio::dump_tasks();
+        const auto shown = [&text](const std::string& name, const void* object) {
+            const std::string address = address_of(object);
+            CHECK(wait_of(name)["object"] == address);
+            CHECK_THAT(text, contains(wait_of(name)["what"].get<std::string>() + " at " + address + ", for "));
+        };
+        shown("a", &first);
+        shown("b", &first);
+        shown("c", &second);
+        CHECK(wait_of("a")["object"] != wait_of("c")["object"]);
+        shown("put", &full);
+        shown("join", &full);
+        shown("lock", &lock);
+        shown("unit", &semaphore);
+        shown("set", &event);
+        shown("bell", &condition);
+        shown("comes", &barrier);
+        CHECK_FALSE(wait_of("sleep").contains("object"));
         for (auto& task : tasks) task.cancel();
         co_await coaio::wait(tasks);  // gone before what they wait for is
     }());

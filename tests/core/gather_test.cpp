@@ -13,6 +13,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -169,6 +170,25 @@ TEST_CASE("GAT-10, GAT-16: cancelling a gather cancels every child that is pendi
         REQUIRE(text == "cancelled why");
     };
     coaio::testing::run(main());
+}
+
+TEST_CASE("GAT-10: cancelling the task that awaits a gather cancels its children, and the gather itself only once") {
+    auto awaits = [](Future<std::tuple<int, int>> both) -> Coro<> { co_await both; };
+    auto main = [](auto make) -> Coro<> {
+        const Future<int> a;
+        const Future<int> b;
+        const auto outer = coaio::gather(a, b);
+        auto task = create_task(make(outer));
+        co_await coaio::sleep(0s);
+        REQUIRE(task.cancel());
+        REQUIRE(a.cancelled());
+        REQUIRE(b.cancelled());
+        REQUIRE_FALSE(outer.cancel());
+        const std::string text = co_await outcome(task);
+        REQUIRE(text == "cancelled");
+        REQUIRE_FALSE(outer.cancel());
+    };
+    coaio::testing::run(main(awaits));
 }
 
 TEST_CASE("GAT-11: a cancelled gather ends with its first child, and a slow one goes on cleaning up") {
@@ -370,104 +390,41 @@ TEST_CASE("SHD-06, SHD-09, SHD-10: a failure behind a cancelled shield is report
     }
 }
 
+TEST_CASE(
+    "SHD-09: a task's failure behind a cancelled shield is reported when the last handle goes, unless it was read") {
+    enum class Reader { none, before_the_handle_goes, another_awaiter };
+    auto reads = [](Task<int> inner) -> Coro<> {
+        const std::string text = co_await outcome(inner);
+        REQUIRE(text == "lost");
+    };
+    auto main = [](auto make, Reader reader, std::vector<std::string>& reports) -> Coro<> {
+        {
+            auto inner = create_task(fail_after(1s, "lost"));
+            auto outer = coaio::shield(inner);
+            if (reader == Reader::another_awaiter) create_task(make(inner));
+            co_await coaio::sleep(0s);
+            outer.cancel();
+            co_await coaio::sleep(2s);
+            REQUIRE(inner.done());
+            if (reader == Reader::before_the_handle_goes) REQUIRE(inner.exception() != nullptr);
+            REQUIRE(reports.empty());  // there is a handle yet
+        }
+        REQUIRE(reports.size() == (reader == Reader::none ? 1U : 0U));
+    };
+    for (const Reader reader : {Reader::none, Reader::before_the_handle_goes, Reader::another_awaiter}) {
+        coaio::testing::TestLoop loop;
+        std::vector<std::string> reports;
+        loop.loop().set_exception_handler(
+            [&](coaio::Loop&, const coaio::ExceptionContext& context) { reports.push_back(context.message); });
+        loop.run(main(reads, reader, reports));
+        REQUIRE(reports.size() == (reader == Reader::none ? 1U : 0U));
+    }
+}
+
 TEST_CASE("SHD-13: a shielded coroutine becomes a task, and needs a running loop") {
     REQUIRE_THROWS_AS(coaio::shield(value_after(1s, 1)), coaio::RuntimeError);
     auto main = []() -> Coro<int> { co_return co_await coaio::shield(value_after(1s, 1)); };
     REQUIRE(coaio::testing::run(main()) == 1);
-}
-
-TEST_CASE("WAI-01, WAI-02: all are done, in the order of the input, duplicates once, and again at no cost") {
-    auto main = []() -> Coro<> {
-        auto a = create_task(value_after(2s, 1));
-        auto b = create_task(value_after(1s, 2));
-        const std::vector<Task<int>> tasks{a, b, a};
-        auto first = co_await coaio::wait(tasks);
-        REQUIRE(first.done.size() == 2);
-        REQUIRE(first.done[0].same_as(a));
-        REQUIRE(first.pending.empty());
-        REQUIRE(now() == 2s);
-        auto again = co_await coaio::wait(tasks);
-        REQUIRE(again.done.size() == 2);
-        REQUIRE(now() == 2s);
-    };
-    coaio::testing::run(main());
-}
-
-TEST_CASE("WAI-03: nothing to wait for is a ValueError") {
-    auto main = []() -> Coro<> {
-        const std::vector<Task<int>> none;
-        REQUIRE_THROWS_AS(coaio::wait(none), coaio::ValueError);
-        co_return;
-    };
-    coaio::testing::run(main());
-}
-
-TEST_CASE("WAI-05, WAI-07, WAI-09: when wait returns") {
-    auto main = []() -> Coro<> {
-        std::vector<Task<int>> tasks;
-        tasks.push_back(create_task(value_after(1s, 1)));
-        tasks.push_back(create_task(fail_after(2s, "x")));
-        tasks.push_back(create_task(value_after(3s, 3)));
-        auto first = co_await coaio::wait(tasks, coaio::FIRST_COMPLETED);
-        REQUIRE(now() == 1s);
-        REQUIRE(first.done.size() == 1);
-        REQUIRE(first.pending.size() == 2);
-        auto failed = co_await coaio::wait(tasks, coaio::FIRST_EXCEPTION);
-        REQUIRE(now() == 2s);
-        REQUIRE(failed.done.size() == 2);
-        auto all = co_await coaio::wait(tasks);
-        REQUIRE(now() == 3s);
-        REQUIRE(all.done.size() == 3);
-        REQUIRE(tasks[1].exception() != nullptr);
-    };
-    coaio::testing::run(main());
-}
-
-TEST_CASE("WAI-10, WAI-11, WAI-12: a time-out throws nothing, cancels nothing, and counts what ends with it as done") {
-    auto main = []() -> Coro<> {
-        std::vector<Task<int>> tasks;
-        tasks.push_back(create_task(value_after(1s, 1)));
-        tasks.push_back(create_task(value_after(5s, 2)));
-        co_await coaio::sleep(0s);
-        auto none = co_await coaio::wait(tasks, coaio::ALL_COMPLETED, 0s);
-        REQUIRE(none.done.empty());
-        auto result = co_await coaio::wait(tasks, coaio::ALL_COMPLETED, 1s);
-        REQUIRE(now() == 1s);
-        REQUIRE(result.done.size() == 1);
-        REQUIRE(result.pending.size() == 1);
-        REQUIRE_FALSE(tasks[1].cancelled());
-        co_await tasks[1];
-    };
-    coaio::testing::run(main());
-}
-
-TEST_CASE("WAI-13, WAI-16: a cancelled wait leaves the tasks alone and no hooks on them") {
-    auto waits = [](std::vector<Task<int>> tasks) -> Coro<> { static_cast<void>(co_await coaio::wait(tasks)); };
-    auto main = [](auto make) -> Coro<> {
-        std::vector<Task<int>> tasks;
-        tasks.push_back(create_task(value_after(5s, 1)));
-        auto task = create_task(make(tasks));
-        co_await coaio::sleep(1s);
-        task.cancel();
-        co_await coaio::sleep(1s);
-        REQUIRE(task.cancelled());
-        const int value = co_await tasks[0];
-        REQUIRE(value == 1);
-    };
-    coaio::testing::run(main(waits));
-}
-
-TEST_CASE("WAI-14: with every input done wait still lets a turn pass") {
-    auto main = []() -> Coro<> {
-        const Future<int> done;
-        done.set_result(1);
-        bool turned = false;
-        coaio::get_running_loop().call_soon([&turned] { turned = true; });
-        const std::vector<Future<int>> one{done};
-        static_cast<void>(co_await coaio::wait(one));
-        REQUIRE(turned);
-    };
-    coaio::testing::run(main());
 }
 
 TEST_CASE("ASC-01, ASC-02: values come in the order of completion, in both forms, and handles are the very ones") {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/generator.hpp>
 
-#include <coaio/core/detail/generators.hpp>
 #include <coaio/core/dump.hpp>
 #include <coaio/core/event.hpp>
 #include <coaio/core/loop.hpp>
@@ -385,7 +384,7 @@ TEST_CASE("AGN-14: the end of a run closes all live generators at the same time,
     };
     loop.run_until_complete(start(a, log, "a "));
     loop.run_until_complete(start(b, log, "b "));
-    loop.run_until_complete(coaio::detail::shutdown_generators());
+    loop.run_until_complete(loop.shutdown_asyncgens());
     CHECK(log == Log{"b cleaning", "a cleaning", "b clean", "b frame gone", "a clean", "a frame gone"});
     loop.close();
 }
@@ -395,7 +394,7 @@ TEST_CASE("AGN-14: a generator dropped while the end of a run closes it is close
         Log log;
         auto numbers = std::make_unique<AsyncGenerator<int>>(careful(log));
         co_await numbers->next();
-        auto closing = coaio::create_task(coaio::detail::shutdown_generators());
+        auto closing = coaio::create_task(coaio::get_running_loop().shutdown_asyncgens());
         co_await turn();
         numbers.reset();
         co_await closing;
@@ -426,7 +425,7 @@ TEST_CASE("AGN-16: a clean-up that throws at the end of a run is reported with i
         co_await failing->next();
     };
     loop.run_until_complete(start(good, bad, log));
-    loop.run_until_complete(coaio::detail::shutdown_generators());
+    loop.run_until_complete(loop.shutdown_asyncgens());
     CHECK(log == Log{"cleaning", "clean", "frame gone"});
     REQUIRE(reports.size() == 1);
     CHECK_THAT(reports[0], contains("closing of the asynchronous generator"));
@@ -451,7 +450,7 @@ TEST_CASE("AGN-18: a clean-up that starts another generator after shutdown began
         co_await into->next();
     };
     loop.run_until_complete(start(outer));
-    loop.run_until_complete(coaio::detail::shutdown_generators());
+    loop.run_until_complete(loop.shutdown_asyncgens());
     REQUIRE(reports.size() == 1);
     CHECK_THAT(reports[0], contains("started after the loop had closed its generators"));
 }

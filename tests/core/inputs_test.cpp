@@ -77,7 +77,7 @@ struct Unlucky {
 };
 
 template <class A>
-concept Waited = requires(A a) { coaio::wait(a); };
+concept Waited = coaio::detail::RangeOfHandles<A>;  // others are refused in words, by tests/compile
 template <class A>
 concept Completed = requires(A a) { coaio::as_completed(a); };
 template <class N>

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <regex>
 #include <string>
 
 namespace tests {
@@ -53,6 +54,11 @@ std::optional<Found> first_failure() {
     return std::nullopt;
 }
 
+/// A dump says by its address what a task waits for: the one thing that need not be the same again.
+inline std::string without_addresses(const std::string& text) {
+    return std::regex_replace(text, std::regex(" at 0x[0-9a-f]+"), "");
+}
+
 /// The bug is found within 1,000 seeds; the seed it was found by, given as the report says, finds it again, twice.
 template <class W>
 void require_found() {
@@ -66,7 +72,7 @@ void require_found() {
         const std::optional<Found> again = first_failure<W>();
         REQUIRE(again);
         CHECK(again->seed == found->seed);
-        CHECK(again->what == found->what);
+        CHECK(without_addresses(again->what) == without_addresses(found->what));
     }
 }
 

@@ -2,6 +2,8 @@
 #include <coaio/core/semaphore.hpp>
 
 #include <coaio/core/dump.hpp>
+#include <coaio/core/error.hpp>
+#include <coaio/core/loop.hpp>
 
 #include "sync_support.hpp"
 
@@ -279,6 +281,32 @@ TEST_CASE("SEM-14: a bounded semaphore refuses a release beyond its start") {
         semaphore.release();
         CHECK_THROWS_AS(semaphore.release(), coaio::ValueError);
     });
+}
+
+TEST_CASE("SEM-14: a guard whose unit somebody gave back beside it says so: by an error, and as it goes by a report") {
+    coaio::testing::TestLoop test;
+    std::vector<std::string> reports;
+    test.loop().set_exception_handler([&](coaio::Loop&, const coaio::ExceptionContext& context) {
+        reports.push_back(context.message + ": " + coaio::describe_exception(context.exception));
+    });
+    auto main = [](std::vector<std::string>& seen) -> Coro<> {
+        BoundedSemaphore semaphore(1);
+        {
+            auto guard = co_await semaphore.scoped();
+            semaphore.release();
+            CHECK_THROWS_AS(guard.release(), coaio::ValueError);
+        }
+        CHECK(seen.empty());
+        {
+            const auto guard = co_await semaphore.scoped();
+            semaphore.release();
+        }
+        CHECK(seen.size() == 1);
+        CHECK(semaphore.value() == 1);
+    };
+    test.run(main(reports));
+    REQUIRE(reports.size() == 1);
+    CHECK_THAT(reports[0], contains("released too often"));
 }
 
 TEST_CASE("SEM-16: a release with nobody waiting counts up, beyond the start too") {

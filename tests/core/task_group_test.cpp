@@ -271,7 +271,7 @@ TEST_CASE("TGP-20: tasks may start siblings while the parent waits, until the la
     REQUIRE(coaio::testing::run(main()) == 5);
 }
 
-TEST_CASE("TGP-22: no task can be created in a group that is shutting down, and the coroutine goes unstarted") {
+TEST_CASE("TGP-21: no task can be created in a group that is shutting down, and the coroutine goes unstarted") {
     auto block = [](std::shared_ptr<int> held, Log& log) -> Coro<> {
         co_await coaio::task_group([&](TaskGroup& group) -> Coro<> {
             group.create_task(fail_after(1s, "child"));
@@ -293,5 +293,63 @@ TEST_CASE("TGP-22: no task can be created in a group that is shutting down, and 
     REQUIRE(coaio::testing::run(main(block, held, log)) == "group(child)");
     REQUIRE(log.size() == 1);
     REQUIRE_THAT(log[0], tests::contains("shutting down"));
+    REQUIRE(held.use_count() == 1);
+}
+
+TEST_CASE("TGP-22: no task can be created in a group whose last task has ended, and the coroutine goes unstarted") {
+    // Between the end of the last task and that of the group only a callback can get at it.
+    auto main = [](std::shared_ptr<int> held, Log& log) -> Coro<> {
+        co_await coaio::task_group([&](TaskGroup& group) -> Coro<> {
+            auto last = group.create_task(value_after(1s, 1));
+            last.add_done_callback([&](const coaio::Task<int>&) {
+                try {
+                    group.create_task([](std::shared_ptr<int>) -> Coro<> { co_return; }(held));
+                } catch (const coaio::RuntimeError& error) {
+                    log.emplace_back(error.what());
+                }
+            });
+            co_return;
+        });
+    };
+    Log log;
+    const auto held = std::make_shared<int>(1);
+    coaio::testing::run(main(held, log));
+    REQUIRE(log.size() == 1);
+    REQUIRE_THAT(log[0], tests::contains("finished"));
+    REQUIRE(held.use_count() == 1);
+}
+
+TEST_CASE("TGP-39: of what a group's tasks were given, gave and failed with nothing is left when it is over") {
+    const auto held = std::make_shared<int>(1);
+    struct Failure : std::runtime_error {
+        explicit Failure(std::shared_ptr<int> what) : std::runtime_error("failed"), held(std::move(what)) {}
+        std::shared_ptr<int> held;
+    };
+    auto gives = [](std::shared_ptr<int> argument) -> Coro<std::shared_ptr<int>> {
+        co_await coaio::sleep(1s);
+        co_return argument;
+    };
+    auto fails = [](std::shared_ptr<int> argument, coaio::Duration delay) -> Coro<> {
+        co_await coaio::sleep(delay);
+        throw Failure(argument);
+    };
+    auto main = [](auto give, auto fail, const std::shared_ptr<int>& object) -> Coro<> {
+        std::size_t failures = 0;
+        try {
+            co_await coaio::task_group([&](TaskGroup& group) -> Coro<> {
+                group.create_task(give(object));
+                group.create_task(fail(object, 2s));
+                group.create_task(fail(object, 2s));
+                group.create_task(fail(object, 1h));
+                co_await coaio::sleep(1500ms);
+                REQUIRE(object.use_count() == 4);  // what has ended has let go of all
+            });
+        } catch (const coaio::ExceptionGroup& group) {
+            failures = group.exceptions().size();
+        }
+        REQUIRE(failures != 0);
+        REQUIRE(object.use_count() == 1);
+    };
+    coaio::testing::run(main(gives, fails, held));
     REQUIRE(held.use_count() == 1);
 }

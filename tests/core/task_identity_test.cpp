@@ -274,6 +274,27 @@ TEST_CASE("ENS-02: a future or task is returned unchanged") {
     coaio::testing::run(main());
 }
 
+TEST_CASE("ENS-02: with a loop named, a future or task of another one is a ValueError, and a coroutine becomes a task "
+          "there") {
+    coaio::Loop other;
+    auto main = [](coaio::Loop& elsewhere) -> Coro<> {
+        coaio::Loop& own = coaio::get_running_loop();
+        const Future<int> future;
+        REQUIRE(coaio::ensure_future(future, own).same_as(future));
+        REQUIRE_THROWS_AS(coaio::ensure_future(future, elsewhere), coaio::ValueError);
+        auto task = coaio::ensure_future(answer(), own);
+        REQUIRE(coaio::ensure_future(task, own).same_as(task));
+        REQUIRE_THROWS_AS(coaio::ensure_future(task, elsewhere), coaio::ValueError);
+        auto slept = coaio::ensure_future(coaio::sleep(1s, 3), own);
+        const int forty_two = co_await task;
+        const int three = co_await slept;
+        REQUIRE(forty_two + three == 45);
+    };
+    coaio::testing::run(main(other));
+    const Task<int> there = coaio::ensure_future(answer(), other);
+    REQUIRE(other.run_until_complete(there) == 42);
+}
+
 TEST_CASE("ENS-03: any other awaitable, one of a program's own too, is wrapped in a task") {
     struct Seven {
         [[nodiscard]] bool await_ready() const noexcept { return false; }

@@ -87,6 +87,29 @@ TEST_CASE("WFR-10: a result set by a callback that was queued already is returne
     REQUIRE(coaio::testing::run(main()) == 4);
 }
 
+TEST_CASE("WFR-15: a result that comes in the turn of the time-out, but after it, finds the future cancelled") {
+    auto main = []() -> Coro<> {
+        const Future<int> future;
+        bool refused = false;
+        auto waits = [](Future<int> awaited) -> Coro<bool> { co_return co_await times_out(awaited, 1s); };
+        auto task = create_task(waits(future));
+        co_await coaio::sleep(0s);  // its timer is armed before the one that follows
+        coaio::get_running_loop().call_at(coaio::TimePoint(1s), [&] {
+            try {
+                future.set_result(1);
+            } catch (const coaio::InvalidStateError&) {
+                refused = true;
+            }
+        });
+        const bool late = co_await task;
+        REQUIRE(late);
+        REQUIRE(refused);
+        REQUIRE(future.cancelled());
+        REQUIRE(now() == 1s);
+    };
+    coaio::testing::run(main());
+}
+
 TEST_CASE("WFR-22: an item that comes in the turn of the time-out stays in the queue, and no getter stays behind") {
     auto main = []() -> Coro<> {
         coaio::Queue<int> queue;
@@ -206,6 +229,81 @@ TEST_CASE("TMO-28: a scope says whether it is active, expiring, expired or finis
         REQUIRE(seen == std::vector{active, finished, expiring, expired});
         REQUIRE(late.expired());
         REQUIRE(late.when() == coaio::TimePoint(1s));
+    };
+    coaio::testing::run(main());
+}
+
+TEST_CASE("TMO-22: the deadline of a block that has finished or expired cannot be moved, and the error says which") {
+    auto refusal = [](Timeout& scope) {
+        std::string text = "none";
+        try {
+            scope.reschedule(coaio::Clock::now() + 1s);
+        } catch (const coaio::RuntimeError& error) {
+            text = error.what();
+        }
+        return text;
+    };
+    auto main = [](auto refused) -> Coro<> {
+        Timeout finished(coaio::Clock::now() + 1s);
+        finished.leave();
+        REQUIRE_THAT(refused(finished), tests::contains("finished"));
+        Timeout failed(coaio::Clock::now() + 1s);
+        try {
+            throw std::runtime_error("of the body");
+        } catch (const std::runtime_error&) {
+            failed.leave_by_exception();
+        }
+        REQUIRE_THAT(refused(failed), tests::contains("finished"));
+        Timeout expired(coaio::Clock::now() + 1s);
+        try {
+            co_await coaio::sleep(1h);
+        } catch (const coaio::CancelledError&) {
+            REQUIRE_THAT(refused(expired), tests::contains("expiring"));
+            REQUIRE_THROWS_AS(expired.leave_by_exception(), coaio::TimeoutError);
+        }
+        REQUIRE_THAT(refused(expired), tests::contains("expired"));
+        co_await coaio::sleep(5s);
+        REQUIRE(now() == 6s);
+    };
+    coaio::testing::run(main(refusal));
+}
+
+TEST_CASE("TMO-30: of two nested deadlines that have passed when a busy loop looks, the outer gives the TimeoutError") {
+    auto main = []() -> Coro<> {
+        bool inner_timed_out = false;
+        bool inner_expired = false;
+        bool outer_expired = false;
+        bool outer_timed_out = false;
+        auto outer_body = [&](Timeout& outer) -> Coro<> {
+            auto inner_body = [&](Timeout& inner) -> Coro<> {
+                coaio::get_running_loop().call_soon([&outer, &inner] {
+                    inner.reschedule(coaio::Clock::now() - 2s);
+                    outer.reschedule(coaio::Clock::now() - 1s);
+                });
+                try {
+                    co_await coaio::sleep(1h);
+                } catch (const coaio::CancelledError&) {
+                    inner_expired = inner.expired();
+                    outer_expired = outer.expired();
+                    throw;
+                }
+            };
+            try {
+                co_await coaio::timeout(1s, inner_body);
+            } catch (const coaio::TimeoutError&) {
+                inner_timed_out = true;
+            }
+        };
+        try {
+            co_await coaio::timeout(1h, outer_body);
+        } catch (const coaio::TimeoutError&) {
+            outer_timed_out = true;
+        }
+        REQUIRE(inner_expired);
+        REQUIRE(outer_expired);
+        REQUIRE_FALSE(inner_timed_out);
+        REQUIRE(outer_timed_out);
+        REQUIRE(coaio::current_task()->cancelling() == 0);
     };
     coaio::testing::run(main());
 }

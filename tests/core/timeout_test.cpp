@@ -11,6 +11,7 @@
 #include "support/catch.hpp"
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -438,13 +439,18 @@ TEST_CASE("TMO-18, TMO-19: the requests at the entry are the reference, not zero
 TEST_CASE("TMO-21: a deadline moves later, away, or into the past") {
     auto main = []() -> Coro<std::string> {
         auto later = [](Timeout& scope) -> Coro<> {
-            scope.reschedule(coaio::Clock::now() + 10s);
+            const auto moment = coaio::Clock::now() + 10s;
+            scope.reschedule(moment);
+            REQUIRE(scope.when() == moment);
             co_await coaio::sleep(5s);
             scope.reschedule(std::nullopt);
+            REQUIRE_FALSE(scope.when().has_value());
             co_await coaio::sleep(100s);
         };
         auto past = [](Timeout& scope) -> Coro<> {
-            scope.reschedule(coaio::Clock::now() - 1s);
+            const auto moment = coaio::Clock::now() - 1s;
+            scope.reschedule(moment);
+            REQUIRE(scope.when() == moment);
             co_await coaio::sleep(0s);
         };
         std::string text = co_await outcome(coaio::timeout(1s, later));
@@ -453,7 +459,26 @@ TEST_CASE("TMO-21: a deadline moves later, away, or into the past") {
     REQUIRE(coaio::testing::run(main()) == "0 timeout");
 }
 
-TEST_CASE("TMO-22: a deadline that has passed cannot be moved") {
+TEST_CASE("TMO-21: another task may move a deadline") {
+    auto moves = [](Timeout& scope, std::optional<coaio::TimePoint> when) -> Coro<> {
+        scope.reschedule(when);
+        co_return;
+    };
+    auto main = [](auto make, std::optional<coaio::Duration> delay) -> Coro<std::string> {
+        auto body = [&](Timeout& scope) -> Coro<> {
+            auto other = create_task(make(scope, delay ? std::optional(coaio::Clock::now() + *delay) : std::nullopt));
+            co_await coaio::sleep(10s);
+        };
+        std::string text = co_await outcome(coaio::timeout(5s, body));
+        const auto seconds = coaio::Clock::now().time_since_epoch() / 1s;
+        co_return text + " " + std::to_string(seconds);
+    };
+    REQUIRE(coaio::testing::run(main(moves, 1s)) == "timeout 1");
+    REQUIRE(coaio::testing::run(main(moves, std::nullopt)) == "0 10");
+    REQUIRE(coaio::testing::run(main(moves, -1s)) == "timeout 0");
+}
+
+TEST_CASE("TMO-22: a deadline that is expiring cannot be moved") {
     auto main = []() -> Coro<std::string> {
         auto body = [](Timeout& scope) -> Coro<> {
             try {

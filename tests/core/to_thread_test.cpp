@@ -242,6 +242,23 @@ TEST_CASE("LOOP-28, LOOP-33: callbacks posted from another thread run in the ord
     CHECK(std::is_sorted(order.begin(), order.end()));
 }
 
+TEST_CASE("LOOP-28: what a thread posted has its place before what call_soon queues later", "[threads]") {
+    coaio::Loop loop;
+    std::string order;
+    loop.call_soon([&] {
+        loop.call_soon([&order] { order += 'a'; });
+        std::thread([&] { loop.call_soon_threadsafe([&order] { order += 'b'; }); }).join();
+        loop.call_soon([&order] { order += 'c'; });
+        std::thread([&] { loop.call_soon_threadsafe([&order] { order += 'd'; }); }).join();
+        loop.call_soon_threadsafe([&] {
+            order += 'e';
+            loop.stop();
+        });
+    });
+    loop.run_forever();
+    CHECK(order == "abcde");
+}
+
 TEST_CASE("LOOP-30: a posted callback that was cancelled on another thread never runs", "[threads]") {
     coaio::Loop loop;
     bool ran = false;

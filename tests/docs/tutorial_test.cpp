@@ -138,5 +138,5 @@ TEST_CASE("the dump of docs/tutorial.md looks as it does there") {
     const std::string dump = coaio::testing::run(look_inside());
     CHECK_THAT(dump, tests::contains("|- task group (2 tasks)\n|  |- bread waiting, age 1.0 s, created at "));
     CHECK_THAT(dump, tests::contains("|  |  |  waits for sleep, 3599.0 s to go, for 1.0 s\n|  |- cake waiting, "));
-    CHECK_THAT(dump, tests::contains("|  |  |  waits for lock held by bread, for 1.0 s\n"));
+    CHECK_THAT(dump, tests::contains("|  |  |  waits for lock held by bread at 0x"));
 }

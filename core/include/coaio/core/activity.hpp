@@ -33,6 +33,9 @@ struct WaitInfo {
     std::optional<TimePoint> until = std::nullopt;
     /// The future waited for, if it is one: a task or gather of the same dump, or what an activity itself waits on.
     const void* future = nullptr;
+    /// The very thing waited for, the lock or the queue, by its address: whoever waits for the same has the same. A dump
+    /// adds it to the words. Null: there is none, or the words say it.
+    const void* object = nullptr;
     /// For programs, in the JSON form: numbers and names that `what` says in words.
     std::vector<WaitFact> facts = {};
 

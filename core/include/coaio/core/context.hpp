@@ -60,7 +60,7 @@ public:
         std::shared_ptr<const void> before_;  // null: it had no value
     };
 
-    /// Throws `RuntimeError` outside a task.
+    /// Throws `RuntimeError` outside a task: a callback can read what it was registered with, and set nothing.
     Token set(T value) const {
         return Token(*this, detail::bind_context(this, std::make_shared<const T>(std::move(value))));
     }
@@ -114,6 +114,12 @@ private:
     explicit Context(detail::ContextNode* bindings);
 
     detail::ContextNode* node_;
+};
+
+/// How a callback is called.
+struct CallOptions {
+    /// The context in which it reads its variables; null: a copy of that in which it is registered.
+    const Context* context = nullptr;
 };
 
 /// The running task's or callback's values as they are now, in a context of their own.

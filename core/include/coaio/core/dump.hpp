@@ -47,10 +47,13 @@ struct DumpOptions {
 ///      "spawned": {"function": "main", "file": "main.cpp", "line": 20},
 ///      "stack": [{"function": "amain", "file": "main.cpp", "line": 12}],      outermost first
 ///      "doing": [{"what": "query \"select 1\"", "detail": {"sql": "select 1"}}],             only if there is any
-///      "wait": {"what": "sleep", "since": 2.0, "until": 1.0, "detail": {}},   only of one that waits
+///      "wait": {"what": "sleep", "since": 2.0, "until": 1.0, "detail": {}},   only of one that waits; see `object` below
 ///      "children": [NODE...]}                               only if there are any
 ///     {"kind": "group", "what": "gather (1 of 2 pending)", "detail": {"pending": 1, "total": 2}, "children": [NODE...]}
 ///     {"kind": "task", "id": 1, "name": "Task-1", "elsewhere": true}         it stands whole in another place
+///
+/// `object`: which lock, queue, semaphore, event, condition or barrier it waits for, by its address ("0x7ffd5c1e8a40", which
+/// the text has after an "at"); all who wait for the same one show the same. Others have none.
 ///
 /// `since`: how long it has waited; `until`: how long it will, if that is known; below zero when it is late. `detail`
 /// says in numbers and names what `what` says in words:

@@ -3,6 +3,7 @@
 
 #include <coaio/core/task.hpp>
 
+#include <concepts>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -38,6 +39,9 @@ using AwaitResult = decltype(get_awaiter(std::declval<A>()).await_resume());
 template <class A>
 using Awaited = std::remove_cvref_t<AwaitResult<std::remove_cvref_t<A>>>;
 
+/// Throws `ValueError` unless a future's loop is the one that was named.
+void require_same_loop(const LoopCore& of_future, const LoopCore& named);
+
 template <class A>
 Coro<Awaited<A>> await_in_coroutine(A awaitable) {
     co_return co_await std::move(awaitable);
@@ -58,6 +62,22 @@ template <Awaitable A>
         return create_task(std::forward<A>(awaitable), {}, where);
     } else {
         return create_task(detail::await_in_coroutine(Plain(std::forward<A>(awaitable))), {}, where);
+    }
+}
+
+/// The same on a loop that is named, which need not run yet. Throws `ValueError` for a task or future of another one.
+template <Awaitable A, std::same_as<Loop> L>
+[[nodiscard]] auto ensure_future(A&& awaitable, L& loop, std::source_location where = std::source_location::current()) {
+    using Plain = std::remove_cvref_t<A>;
+    if constexpr (detail::FutureHandle<A>) {
+        detail::require_same_loop(awaitable.state()->core(), loop.core());
+        return Plain(std::forward<A>(awaitable));
+    } else if constexpr (detail::IsCoro<Plain>::value) {
+        static_assert(!std::is_lvalue_reference_v<A>,
+                      "a named coroutine can run only once, so give it up: ensure_future(std::move(coro), loop)");
+        return loop.create_task(std::forward<A>(awaitable), {}, where);
+    } else {
+        return loop.create_task(detail::await_in_coroutine(Plain(std::forward<A>(awaitable))), {}, where);
     }
 }
 

@@ -32,7 +32,8 @@ public:
     ~Event() = default;
 
     [[nodiscard]] bool is_set() const noexcept { return set_; }
-    void set() noexcept {
+    void set() {
+        waiters_.require_own_thread();
         set_ = true;
         waiters_.wake_all();
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/context.hpp>
 #include <coaio/core/detail/done_callback.hpp>
 #include <coaio/core/detail/future_awaiter.hpp>
 #include <coaio/core/error.hpp>
@@ -36,7 +37,8 @@ private:
 /// Looked at means: it was thrown by an await or `result()`, given by `exception()`, or taken over by a gather or a
 /// shield; a wait that was cancelled before does not count.
 /// Cancellation: cancelling a task that awaits a future cancels the future; `shield` prevents that.
-/// Lifetime: belongs to the loop that ran when it was made, and to that loop's thread.
+/// Lifetime: belongs to the loop that ran when it was made, and to that loop's thread. It does not say which loop that
+/// is, as it may outlive it; `ensure_future(future, loop)` throws unless it is the one named.
 ///
 ///     coaio::Future<int> answer;
 ///     loop.call_later(1s, [answer] { answer.set_result(42); });
@@ -68,6 +70,7 @@ public:
 
     /// Cancels it and schedules everyone who waits. False when it was done already.
     bool cancel(const std::optional<std::string>& message = std::nullopt) const {
+        detail::require_own_thread(&state_->core());
         return state_->cancel(message ? &*message : nullptr);
     }
 
@@ -95,8 +98,8 @@ public:
     /// Calls `callback(future)` from the loop soon after it is done. Exceptions go to the loop's exception handler.
     template <class F>
         requires std::is_invocable_v<F&, const Future&>
-    DoneCallbackToken add_done_callback(F callback) const {
-        return add_done_callback_as<Future>(std::move(callback));
+    DoneCallbackToken add_done_callback(F callback, CallOptions options = {}) const {
+        return add_done_callback_as<Future>(std::move(callback), options);
     }
     /// Takes a callback out again: 1 if it was waiting, 0 if not.
     std::size_t remove_done_callback(const DoneCallbackToken& token) const {
@@ -118,13 +121,15 @@ public:
 
 protected:
     template <class Handle, class F>
-    DoneCallbackToken add_done_callback_as(F callback) const {
-        auto* const node = new detail::DoneCallbackOf<Handle, F>(Handle(state_), std::move(callback));
+    DoneCallbackToken add_done_callback_as(F callback, CallOptions options) const {
+        detail::require_own_thread(&state_->core());
+        auto* const node = new detail::DoneCallbackOf<Handle, F>(Handle(state_), std::move(callback), options.context);
         return DoneCallbackToken(detail::Ref<detail::DoneCallback>(node->enlist()));
     }
 
 private:
     void require_settable() const {
+        detail::require_own_thread(&state_->core());
         state_->require_pending();
         if (state_->kind() != detail::FutureKind::future) {
             throw InvalidStateError("this future is a task's or a combinator's: it sets its own outcome");

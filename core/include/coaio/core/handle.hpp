@@ -37,8 +37,8 @@ public:
     [[nodiscard]] const std::source_location* site() const noexcept final { return &site_; }
 
 protected:
-    HandleState(LoopCore& core, const std::source_location& site) noexcept
-        : core_(&core), timer_(Entry(static_cast<Runnable*>(this))), site_(site) {}
+    HandleState(LoopCore& core, const Context* context, const std::source_location& site) noexcept
+        : core_(&core), context_(context), timer_(Entry(static_cast<Runnable*>(this))), site_(site) {}
     virtual void invoke() = 0;
     virtual void drop() noexcept = 0;
 
@@ -55,8 +55,8 @@ private:
 template <class F>
 class HandleOf final : public HandleState {
 public:
-    HandleOf(LoopCore& core, F function, const std::source_location& site)
-        : HandleState(core, site), function_(std::move(function)) {}
+    HandleOf(LoopCore& core, F function, const Context* context, const std::source_location& site)
+        : HandleState(core, context, site), function_(std::move(function)) {}
 
 private:
     void invoke() override { (*function_)(); }

@@ -76,6 +76,7 @@ public:
     void release() {
         if (!locked_) [[unlikely]]
             throw_not_held();
+        waiters_.require_own_thread();
         locked_ = false;
         if (!waiters_.empty()) wake_first();
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/context.hpp>
 #include <coaio/core/detail/posted.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/executor.hpp>
@@ -53,6 +54,8 @@ struct LoopStats {
 /// after 64 steps at the latest. One loop per thread; a loop, its tasks and their handles belong to that thread, and only
 /// what is named `threadsafe` may be used from another.
 ///
+/// Tasks are always made by `create_task`: there is no task factory to set; `set_eager_tasks` is its one common use.
+///
 /// Errors: `RuntimeError` when used while closed, or run while another loop runs in the thread.
 /// Lifetime: closed before it is destroyed, or by its destructor; `run()` does it all.
 class Loop {
@@ -80,34 +83,40 @@ public:
     /// Makes a task of `coro`, runs until it is done, and gives its result.
     template <class T>
     T run_until_complete(Coro<T> coro, std::source_location where = std::source_location::current());
-    /// The current turn is finished, then the run ends. Before a run: the run makes one turn.
-    void stop() noexcept;
+    /// The current turn is finished, then the run ends. Before a run: the run makes one turn. From another thread:
+    /// `loop.call_soon_threadsafe([&] { loop.stop(); })`.
+    void stop();
     [[nodiscard]] bool is_running() const noexcept;
     /// Drops what is left: callbacks unrun, unfinished tasks destroyed where they hang and reported. Again: no effect.
     void close();
     [[nodiscard]] bool is_closed() const noexcept;
 
-    /// Calls `function()` on the next turn, in order of the calls.
+    /// Calls `function()` on the next turn, in order of the calls, those from other threads included.
     template <std::invocable F>
-    Handle call_soon(F function, std::source_location where = std::source_location::current()) {
+    Handle call_soon(F function, CallOptions options = {},
+                     std::source_location where = std::source_location::current()) {
         check_usable();
-        detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function), where));
+        let_posted_in();
+        auto state = make_handle(std::move(function), options, where);
         state->enqueue();
         return Handle(std::move(state));
     }
     /// Calls `function()` after `delay`, at the earliest; equal times in order of the calls.
     template <std::invocable F>
-    TimerHandle call_later(Duration delay, F function, std::source_location where = std::source_location::current()) {
-        return call_at(detail::later(time(), delay), std::move(function), where);
+    TimerHandle call_later(Duration delay, F function, CallOptions options = {},
+                           std::source_location where = std::source_location::current()) {
+        return call_at(detail::later(time(), delay), std::move(function), options, where);
     }
     template <FloatingDuration D, std::invocable F>
-    TimerHandle call_later(D delay, F function, std::source_location where = std::source_location::current()) {
-        return call_later(to_duration(delay), std::move(function), where);
+    TimerHandle call_later(D delay, F function, CallOptions options = {},
+                           std::source_location where = std::source_location::current()) {
+        return call_later(to_duration(delay), std::move(function), options, where);
     }
     template <std::invocable F>
-    TimerHandle call_at(TimePoint when, F function, std::source_location where = std::source_location::current()) {
+    TimerHandle call_at(TimePoint when, F function, CallOptions options = {},
+                        std::source_location where = std::source_location::current()) {
         check_usable();
-        detail::Ref<detail::HandleState> state(new detail::HandleOf<F>(core(), std::move(function), where));
+        auto state = make_handle(std::move(function), options, where);
         state->arm(when.time_since_epoch().count());
         return TimerHandle(std::move(state));
     }
@@ -141,6 +150,11 @@ public:
     /// Waits until the default executor has run what it was given and its threads have ended; no more jobs are taken.
     /// When `timeout` passes it says so to the exception handler and gives up. `run` does this.
     [[nodiscard]] Coro<> shutdown_default_executor(std::optional<Duration> timeout = std::nullopt);
+
+    /// Closes the async generators that are half-way through, each in a task of its own, and waits for them. What fails
+    /// goes to the exception handler, and so does the news of a generator that is started later, as nobody will close it.
+    /// To be awaited on this loop. `run` does this.
+    [[nodiscard]] Coro<> shutdown_asyncgens();
 
     /// Calls `function()` from the loop when the process gets the signal `number`; replaces an earlier one of this loop.
     /// Throws `ValueError` when there is no such signal, `RuntimeError` when it cannot be caught or another loop has it.
@@ -176,8 +190,10 @@ public:
     void default_exception_handler(const ExceptionContext& context) const noexcept;
 
     /// In debug mode the exception handler also hears of coroutines that were never awaited and of steps that took
-    /// longer than `slow_step_limit()`, and use from another thread is refused. A new loop's mode is that of the
-    /// environment variable COAIO_DEBUG: on if it is set to anything but 0 or nothing.
+    /// longer than `slow_step_limit()`, with the `co_await` at which the step began; and from another thread than the one
+    /// in which the loop runs `RuntimeError` is thrown by the loop's calls, by what cancels or ends its tasks and
+    /// futures, and by what would wake a task that waits for a lock, queue, event, semaphore or condition. A new loop's
+    /// mode is that of the environment variable COAIO_DEBUG: on if it is set to anything but 0 or nothing.
     void set_debug(bool on) noexcept { core().debug = on; }
     [[nodiscard]] bool debug() const noexcept { return core().debug; }
     /// Whether a new task takes its first step inside `create_task` where its options do not say; at first not.
@@ -196,7 +212,13 @@ public:
     void run_until_done(detail::FutureBase& future);
 
 private:
+    template <class F>
+    detail::Ref<detail::HandleState> make_handle(F function, CallOptions options, const std::source_location& where) {
+        return detail::Ref<detail::HandleState>(
+            new detail::HandleOf<F>(core(), std::move(function), options.context, where));
+    }
     void check_usable() const;
+    void let_posted_in();
     void post(std::shared_ptr<detail::Posted> item);
     [[nodiscard]] ThreadPoolExecutor& default_executor();
 

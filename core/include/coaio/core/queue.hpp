@@ -93,6 +93,7 @@ public:
     /// With `immediate`, items that are still there are dropped and count as done. Can be said again, also to make it
     /// immediate.
     void shutdown(bool immediate = false) {
+        require_own_thread();
         if (!immediate) return close(false);
         // Detached first: what the items' destructors do may come back here.
         const Store dropped = std::move(store_);
@@ -105,10 +106,12 @@ private:
     friend detail::Put<T, Store>;
 
     void insert(T&& item) {
+        getters_.require_own_thread();
         store_.push(std::move(item));
         added();
     }
     T extract() {
+        putters_.require_own_thread();
         T item = store_.pop();
         removed();
         return item;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <coaio/core/context.hpp>
 #include <coaio/core/error.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/task.hpp>
@@ -34,10 +35,11 @@ public:
     Runner& operator=(const Runner&) = delete;
     ~Runner();
 
-    /// Runs a coroutine as a task and gives its result.
+    /// Runs a coroutine as a task and gives its result. In the Runner's own context, so that a run sees the context
+    /// variables that the one before it set, or in that of the options.
     template <class T>
-    T run(Coro<T> coro, std::source_location where = std::source_location::current()) {
-        const Task<T> task = start(std::move(coro), where);
+    T run(Coro<T> coro, TaskOptions options = {}, std::source_location where = std::source_location::current()) {
+        const Task<T> task = start(std::move(coro), options, where);
         drive(AnyTask(task));
         return detail::take_outcome<T>(*task.state());
     }
@@ -50,13 +52,16 @@ public:
 
 private:
     template <class T>
-    Task<T> start(Coro<T> coro, std::source_location where) {
-        return get_loop().create_task(std::move(coro), {}, where);
+    Task<T> start(Coro<T> coro, TaskOptions options, std::source_location where) {
+        Loop& loop = get_loop();
+        if (options.context == nullptr) options.context = &*context_;
+        return loop.create_task(std::move(coro), options, where);
     }
     void drive(const AnyTask& task);
 
     RunOptions options_;
     std::unique_ptr<Loop> loop_;
+    std::optional<Context> context_;
     bool closed_ = false;
 };
 
@@ -84,10 +89,10 @@ T run(Coro<T> coro, RunOptions options = {}, std::source_location where = std::s
         Runner runner(options);
         // A Runner that is left by an exception is closed by its destructor, which throws nothing.
         if constexpr (std::is_void_v<T>) {
-            runner.run(std::move(coro), where);
+            runner.run(std::move(coro), {}, where);
             runner.close();
         } else {
-            T result = runner.run(std::move(coro), where);
+            T result = runner.run(std::move(coro), {}, where);
             runner.close();
             return result;
         }

@@ -24,20 +24,23 @@ public:
     SemaphoreGuard(SemaphoreGuard&& other) noexcept : semaphore_(std::exchange(other.semaphore_, nullptr)) {}
     SemaphoreGuard& operator=(SemaphoreGuard&& other) noexcept {
         if (this != &other) {
-            release();
+            let_go();
             semaphore_ = std::exchange(other.semaphore_, nullptr);
         }
         return *this;
     }
-    ~SemaphoreGuard() { release(); }
+    ~SemaphoreGuard() { let_go(); }
 
-    /// Gives it back now.
-    void release() noexcept;
+    /// Gives it back now. Throws `ValueError` when a `BoundedSemaphore` has all its units, since somebody gave this one
+    /// back beside the guard; a guard that just goes tells the loop's exception handler instead.
+    void release();
 
     /// For the library: one unit of `semaphore` is now the guard's.
     explicit SemaphoreGuard(Semaphore& semaphore) noexcept : semaphore_(&semaphore) {}
 
 private:
+    void let_go() noexcept;
+
     Semaphore* semaphore_;
 };
 
@@ -76,6 +79,7 @@ public:
     void release() {
         if (value_ >= bound_) [[unlikely]]
             throw_over_bound();
+        waiting_.require_own_thread();
         ++value_;
         wake_next();
     }
@@ -90,6 +94,7 @@ private:
     friend SemaphoreGuard;
 
     [[noreturn]] void throw_over_bound() const;
+    void report_over_bound() const noexcept;
     bool wake_next() noexcept {
         if (waiting_.empty()) return false;
         --value_;
@@ -108,7 +113,8 @@ private:
     detail::LoopBinding binding_;
 };
 
-/// A `Semaphore` that notices when more units are released than it started with: `release` then throws `ValueError`.
+/// A `Semaphore` that notices when more units are released than it started with: `release` then throws `ValueError`, and
+/// a guard that finds its unit given back tells the loop's exception handler when it goes.
 class BoundedSemaphore : public Semaphore {
 public:
     explicit BoundedSemaphore(std::ptrdiff_t value = 1) : Semaphore(value, true) {}
@@ -170,9 +176,19 @@ public:
 
 }  // namespace detail
 
-inline void SemaphoreGuard::release() noexcept {
+inline void SemaphoreGuard::release() {
     Semaphore* const semaphore = std::exchange(semaphore_, nullptr);
-    if (semaphore != nullptr && semaphore->value_ < semaphore->bound_) semaphore->release();
+    if (semaphore != nullptr) semaphore->release();
+}
+
+inline void SemaphoreGuard::let_go() noexcept {
+    Semaphore* const semaphore = std::exchange(semaphore_, nullptr);
+    if (semaphore == nullptr) return;
+    if (semaphore->value_ < semaphore->bound_) {
+        semaphore->release();
+    } else {
+        semaphore->report_over_bound();
+    }
 }
 
 }  // namespace coaio

@@ -30,8 +30,6 @@ template <class T>
 
 namespace coaio {
 
-class Context;
-
 /// A task whose result type is not known here: what `wait`, `all_tasks` and `current_task` deal in.
 /// A handle, compared by identity.
 class AnyTask {
@@ -39,6 +37,7 @@ public:
     [[nodiscard]] bool done() const noexcept { return state_->done(); }
     [[nodiscard]] bool cancelled() const noexcept { return state_->status() == detail::FutureStatus::cancelled; }
     bool cancel(const std::optional<std::string>& message = std::nullopt) const {
+        detail::require_own_thread(&state_->core());
         return state_->cancel(message ? &*message : nullptr);
     }
     std::size_t uncancel() const noexcept { return state_->uncancel(state_->bottom_level()); }
@@ -73,6 +72,8 @@ private:
 /// Errors: what came out of the coroutine is thrown to whoever awaits it. If nobody ever looks at it, it is reported as
 /// a `Future`'s is; a cancellation is not.
 ///
+/// Its coroutine is its own and its context is not handed out: name a context in the options to look into it.
+///
 ///     auto task = coaio::create_task(fetch(url), {.name = "fetch"});
 ///     auto page = co_await task;
 template <class T = void>
@@ -104,14 +105,24 @@ public:
     /// Calls `callback(task)` from the loop soon after it is done.
     template <class F>
         requires std::is_invocable_v<F&, const Task&>
-    DoneCallbackToken add_done_callback(F callback) const {
-        return this->template add_done_callback_as<Task>(std::move(callback));
+    DoneCallbackToken add_done_callback(F callback, CallOptions options = {}) const {
+        return this->template add_done_callback_as<Task>(std::move(callback), options);
     }
 
-    // A task sets its own outcome.
     template <class... U>
-    void set_result(U&&...) const = delete;
-    void set_exception(auto&&) const = delete;
+    void set_result(U&&...) const {
+        static_assert(
+            detail::always_false<U...>,
+            "a task sets its own outcome, by what its coroutine returns: for a result that somebody else sets "
+            "use a coaio::Future");
+    }
+    template <class... E>
+    void set_exception(E&&...) const {
+        static_assert(
+            detail::always_false<E...>,
+            "a task sets its own outcome, by what its coroutine throws: for a failure that somebody else sets "
+            "use a coaio::Future");
+    }
 
     operator AnyTask() const noexcept { return AnyTask(detail::Ref<detail::TaskBase>(&task())); }  // NOLINT: as a base
 

@@ -21,6 +21,9 @@ namespace coaio {
 /// waited for, and an `ExceptionGroup` of the failures is thrown, in the order in which they happened, the body's own
 /// last. A task that ends cancelled is no failure. When the group is cancelled from outside as well, the failures are
 /// thrown and the cancellation stays pending.
+///
+/// Lifetime: ends with the call of `task_group`, whose tasks have all ended by then: a reference to it that is kept any
+/// longer, by a callback or a task outside the group, dangles.
 class TaskGroup {
 public:
     /// Starts a task of the group. Throws `RuntimeError` when the group is shutting down or over; the coroutine then goes

@@ -31,6 +31,9 @@ namespace detail {
 template <class A>
 concept Handle = FutureHandle<A> || std::same_as<std::remove_cvref_t<A>, AnyTask>;
 
+template <class R>
+concept RangeOfHandles = std::ranges::input_range<R> && Handle<std::ranges::range_value_t<R>>;
+
 /// Returns once `when` holds for the futures, or after `timeout`; always lets one turn pass.
 Coro<> wait_until(std::vector<Ref<FutureBase>> futures, ReturnWhen when, std::optional<Duration> timeout);
 
@@ -55,8 +58,7 @@ void require_waitable(std::size_t count);
 /// Errors: `ValueError` when there are none. Cancellation: the awaited tasks are left alone.
 ///
 ///     auto [done, pending] = co_await coaio::wait(tasks, coaio::FIRST_COMPLETED, 5s);
-template <std::ranges::input_range R>
-    requires detail::Handle<std::ranges::range_value_t<R>>
+template <detail::RangeOfHandles R>
 [[nodiscard]] auto wait(R&& tasks, ReturnWhen when = ALL_COMPLETED, std::optional<Duration> timeout = std::nullopt)
     -> Coro<WaitResult<std::ranges::range_value_t<R>>> {
     using H = std::ranges::range_value_t<R>;
@@ -68,6 +70,16 @@ template <std::ranges::input_range R>
     }
     detail::require_waitable(handles.size());
     return detail::wait_parted<H>(std::move(handles), when, timeout);
+}
+
+/// Anything else is refused, by a message that says what to do.
+template <class A>
+    requires(!detail::RangeOfHandles<A>)
+[[nodiscard]] Coro<WaitResult<AnyTask>> wait(A&&, ReturnWhen = ALL_COMPLETED, std::optional<Duration> = std::nullopt) {
+    static_assert(detail::always_false<A>,
+                  "wait takes a range of tasks or futures of one type, such as std::vector<coaio::Task<int>>: make "
+                  "tasks of coroutines first, by coaio::create_task(std::move(coro))");
+    co_return WaitResult<AnyTask>{};
 }
 
 }  // namespace coaio

@@ -20,7 +20,7 @@ concept Native = requires { typename std::remove_cvref_t<A>::coaio_awaitable; };
 template <class A>
 concept NativeAs = Native<A> && requires(A&& a) { std::forward<A>(a).operator co_await(); };
 
-template <class>
+template <class...>
 inline constexpr bool always_false = false;
 
 /// Turns the operand of `co_await` into its awaiter. By value always: g++ 12 copies awaiters returned by reference.

@@ -5,6 +5,10 @@
 #include <memory>
 #include <utility>
 
+namespace coaio {
+class Context;
+}
+
 namespace coaio::detail {
 
 class TaskBase;
@@ -60,10 +64,11 @@ private:
     TaskBase* outer_task_;
 };
 
-/// The context in which a callback was registered, kept for when it runs.
+/// The context of a callback, kept for when it runs.
 class CapturedContext {
 public:
-    CapturedContext() noexcept : node_(capture_context()) {}
+    /// That which runs, or the one that is named.
+    explicit CapturedContext(const Context* context = nullptr) noexcept;
     CapturedContext(const CapturedContext&) = delete;
     CapturedContext& operator=(const CapturedContext&) = delete;
     ~CapturedContext() {

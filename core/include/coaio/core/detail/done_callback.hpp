@@ -34,7 +34,7 @@ public:
     }
 
 protected:
-    explicit DoneCallback(FutureBase& future) noexcept : future_(&future) {}
+    DoneCallback(FutureBase& future, const Context* context) noexcept : future_(&future), context_(context) {}
     virtual void invoke() = 0;
     /// Lets go of the callable and of the future.
     virtual void drop() noexcept = 0;
@@ -49,8 +49,8 @@ private:
 template <class Handle, class F>
 class DoneCallbackOf final : public DoneCallback {
 public:
-    DoneCallbackOf(Handle future, F function)
-        : DoneCallback(*future.state()), call_(std::in_place, std::move(future), std::move(function)) {}
+    DoneCallbackOf(Handle future, F function, const Context* context)
+        : DoneCallback(*future.state(), context), call_(std::in_place, std::move(future), std::move(function)) {}
 
 private:
     struct Call {

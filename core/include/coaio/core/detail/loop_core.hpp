@@ -59,6 +59,15 @@ struct LoopCore {
                 const void* handle = nullptr) noexcept;
 };
 
+/// In debug mode throws `RuntimeError` when the loop runs in another thread. The loop may be gone.
+void refuse_other_thread(const LoopCore* core);
+
+/// For what may be used on the loop's own thread only. Inside the loop it costs a comparison.
+inline void require_own_thread(const LoopCore* core) {
+    if (core != thread_state.core) [[unlikely]]
+        refuse_other_thread(core);
+}
+
 [[noreturn]] void throw_no_running_loop();
 
 /// The running loop's core; throws `RuntimeError` when none runs in this thread.

@@ -36,6 +36,7 @@ public:
     [[nodiscard]] IoWait* waiter() const noexcept { return waiter_; }
 
     void run() noexcept override;
+    [[nodiscard]] TaskBase* stepped() const noexcept override;
 
 private:
     friend class IoWait;

@@ -35,6 +35,9 @@ protected:
             throw_shut_down();
     }
 
+    void require_own_thread() const {
+        for (const WaitList* const each : {&getters_, &putters_, &joiners_}) each->require_own_thread();
+    }
     /// Throws when there is none and never will be.
     [[nodiscard]] bool has_item() const {
         if (size_ != 0) return true;
@@ -95,6 +98,7 @@ public:
     void take_over();
 
     void run() noexcept override;
+    [[nodiscard]] TaskBase* stepped() const noexcept override { return task(); }
     [[nodiscard]] WaitInfo describe() const override;
 
 private:

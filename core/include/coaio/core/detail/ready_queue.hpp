@@ -19,6 +19,8 @@ public:
     virtual void discard() noexcept {}
     /// Where in the program it was scheduled; null where that is no news.
     [[nodiscard]] virtual const std::source_location* site() const noexcept { return nullptr; }
+    /// The task that a run of it steps; null where it steps none.
+    [[nodiscard]] virtual TaskBase* stepped() const noexcept { return nullptr; }
 
 protected:
     Runnable() = default;

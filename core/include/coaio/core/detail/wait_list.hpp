@@ -49,6 +49,10 @@ public:
 
     [[nodiscard]] bool empty() const noexcept { return ends_.next == &ends_; }
     [[nodiscard]] Waiter& front() const noexcept { return static_cast<Waiter&>(*ends_.next); }
+    /// Before one is woken: in debug mode throws `RuntimeError` on another thread than theirs.
+    void require_own_thread() const {
+        if (!empty()) detail::require_own_thread(&front().task()->core());
+    }
     /// For dumps: how many wait, of whom at most `limit` are counted.
     [[nodiscard]] std::size_t count(std::size_t limit = 1000) const noexcept;
     void push_back(Waiter& waiter) noexcept { waiter.insert_after(*ends_.prev); }
