@@ -253,6 +253,10 @@ public:
         Slot& slot = slots_[static_cast<std::size_t>(kept.fd())];
         slot.kept = nullptr;
         if (std::exchange(slot.events, 0) != 0) remove(kept.fd(), slot);
+        if (slot.wait == nullptr) return;
+        io::detail::ReadinessWait& wait = *slot.wait;
+        unwatch(wait);
+        wait.complete(wait.wanted());  // nothing would be told of it any more
     }
 
 private:

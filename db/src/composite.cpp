@@ -90,7 +90,7 @@ void CompositeWriter::separate() {
 
 void CompositeWriter::put_encoded(Oid type, Format format) {
     separate();
-    put_quoted(format == Format::text ? encoded_ : text_of(type, encoded_), *out_);
+    put_part(format == Format::text ? encoded_ : text_of(type, encoded_), *out_);
 }
 
 void CompositeWriter::end() {

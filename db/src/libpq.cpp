@@ -278,6 +278,7 @@ bool Session::flush() {
 }
 
 void Session::consume_input() {
+    if (keeps_back()) let_go();  // it sends what there is, too
     if (PQconsumeInput(connection_.get()) != 0) return;
     ErrorFields fields = error();
     fields.connection_good = false;

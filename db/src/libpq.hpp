@@ -195,9 +195,10 @@ public:
 
     /// true when all is sent; false: wait for readable *and* writable, `consume_input` when readable, again (LPQ-04).
     [[nodiscard]] bool flush();
-    /// What is sent from now on goes in one piece, by the first `flush` after it was let go.
+    /// What is sent from now on goes in one piece, by the first `flush` after it was let go, where that can be done.
     void hold_back() noexcept;
     void let_go() noexcept;
+    [[nodiscard]] bool holds_back() const noexcept { return held_; }
     /// In a round trip to the server little could be done.
     [[nodiscard]] bool near() const noexcept;
     /// Throws a ConnectionError where the connection is gone.

@@ -13,10 +13,10 @@
 namespace coaio::db::pq {
 
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-void Session::hold_back() noexcept { held_ = true; }
+// Until something is read, which sends what there is. The rest of what has begun to go is not kept.
+void Session::hold_back() noexcept { held_ = held_ || !clogged_; }
 void Session::let_go() noexcept { held_ = false; }
-// The rest of what has begun to go is not kept.
-bool Session::keeps_back() const noexcept { return held_ && !clogged_; }
+bool Session::keeps_back() const noexcept { return held_; }
 #else
 // This libpq sends at each Sync, so TCP keeps it.
 void Session::hold_back() noexcept {
@@ -37,7 +37,7 @@ bool Session::near() const noexcept {
     tcp_info info{};
     socklen_t size = sizeof info;
     if (::getsockopt(socket(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;  // not by way of a network
-    return std::chrono::microseconds(info.tcpi_min_rtt) <= most;
+    return std::chrono::microseconds(info.tcpi_min_rtt) <= most;  // to the first hop: a proxy may stand between
 }
 
 }  // namespace coaio::db::pq

@@ -293,7 +293,9 @@ bool PqLink::alive() noexcept {
 
 void PqLink::close() noexcept {
     if (in_use_) {
-        if (session_) session_->hang_up();
+        if (!session_) return;
+        session_->hang_up();
+        if (session_->socket() < 0) registration_.reset();  // libpq has closed it: who waits for it is told by this
     } else {
         end();
     }

@@ -197,7 +197,9 @@ private:
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
     [[nodiscard]] bool lane_due();
     void lane_push();
+    void lane_try_push() noexcept;
     void lane_push_later();
+    void lane_let_go() noexcept;
     void start() noexcept { in_flight_ = sent_ = true; }
     void end() noexcept;
     [[nodiscard]] bool only_reads() const;

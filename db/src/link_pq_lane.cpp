@@ -16,7 +16,7 @@ void PqLink::enter_lane() {
     lane_answer_ = {};
     begin_pipeline();
     if (syncs_ > 0) lane_.emplace_back().asked = false;
-    lane_kept_ = lane_.size();
+    lane_kept_ = 0;
     in_flight_ = !lane_.empty();
     flow_sql_.clear();
     flowing_ = true;
@@ -27,7 +27,7 @@ void PqLink::enter_lane() {
 PqLink::LaneSent& PqLink::lane_add() {
     session_->send_sync();
     ++syncs_;
-    ++lane_kept_;
+    if (session_->holds_back()) ++lane_kept_;
     return lane_.emplace_back();
 }
 
@@ -47,6 +47,8 @@ void PqLink::drop_in_lane() {
 }
 
 void PqLink::lane_send(const std::string& sql, const Params& params) {
+    const bool idle = lane_kept_ == lane_.size();
+    if (!idle) session_->hold_back();
     drop_in_lane();
     start();
     std::unique_ptr<Prepared> fresh;
@@ -70,8 +72,6 @@ void PqLink::lane_send(const std::string& sql, const Params& params) {
         // Its columns are not known yet, and text is read as well.
         session_->send_prepared(name, params, Format::text);
     }
-    const bool idle = lane_kept_ == lane_.size();
-    if (!idle) session_->hold_back();
     LaneSent& sent = lane_add();
     sent.before = fresh ? 2 : 0;
     sent.named = std::move(fresh);
@@ -98,20 +98,27 @@ void PqLink::lane_push() {
     static_cast<void>(session_->flush());  // the rest goes with the next answer that is waited for
 }
 
+/// Whoever waits for an answer finds out.
+void PqLink::lane_try_push() noexcept {
+    try {
+        lane_push();
+    } catch (...) {
+        close();
+    }
+}
+
 void PqLink::lane_push_later() {
     if (turn_end_) return;
     turn_end_ = get_running_loop().call_soon([this] {
         turn_end_.reset();
-        try {
-            lane_push();
-        } catch (const ConnectionError&) {  // whoever waits for an answer finds out
-        }
+        lane_try_push();
     });
 }
 
 std::optional<LaneLink::Answer> PqLink::lane_take() {
-    while (auto result = arrived()) {
-        if (lane_.empty()) throw_out_of_step();
+    while (!lane_.empty()) {
+        auto result = arrived();
+        if (!result) break;
         LaneSent& first = lane_.front();
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) {
@@ -147,11 +154,13 @@ void PqLink::lane_end_first() {
 Coro<> PqLink::lane_wait() {
     if (lane_due()) {
         co_await sleep(Duration::zero());  // who has its answer now may ask again
-        lane_push();
+        lane_try_push();
+        co_return;
     }
     const bool writable = !session_->flush();
     const auto ready = co_await io::wait_ready(session_->socket(), {.readable = true, .writable = writable});
     if (ready.readable) consume();
+    if (!session_->holds_back()) lane_kept_ = 0;
 }
 
 // Each was prepared: where it is not kept any more, one in front was stale too, or was to prepare it and failed.
@@ -160,8 +169,15 @@ bool PqLink::lane_stale(const std::string& sql, const Params& params, const std:
     return is_stale(failure);
 }
 
+void PqLink::lane_let_go() noexcept {
+    if (turn_end_) turn_end_->cancel();
+    turn_end_.reset();
+    lane_kept_ = 0;
+    if (session_) session_->let_go();
+}
+
 Coro<> PqLink::leave_lane() {
-    session_->let_go();
+    lane_let_go();
     while (!lane_.empty()) {
         static_cast<void>(lane_take());
         if (!lane_.empty()) co_await lane_wait();
@@ -175,7 +191,7 @@ Coro<std::exception_ptr> PqLink::end_lane(std::exception_ptr failure) {
     for (LaneSent& each : lane_) {
         if (each.named) doubtful.push_back(std::move(each.named->name));
     }
-    if (session_) session_->let_go();
+    lane_let_go();
     lane_.clear();
     statements_.drop_later(std::move(doubtful));
     co_await recover(OnCancel::stop);

@@ -56,7 +56,9 @@ std::optional<std::string> LiteralReader::part(std::string_view stops) {
     return plain;
 }
 
-void put_quoted(std::string_view text, Encoder& out) {
+void put_part(std::string_view text, Encoder& out) {
+    if (!text.empty() && text.find_first_of("\"\\()[], \t\n\r\v\f") == std::string_view::npos)
+        return out.put_bytes(text);
     std::string quoted = "\"";
     for (const char c : text) {
         if (c == '"' || c == '\\') quoted.push_back(c);

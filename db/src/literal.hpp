@@ -33,8 +33,8 @@ private:
     std::size_t at_ = 0;
 };
 
-/// In quotes, with those inside doubled: as a part of a composite or a range.
-void put_quoted(std::string_view text, Encoder& out);
+/// As a part of a composite or a range: where need be in quotes, with those inside doubled.
+void put_part(std::string_view text, Encoder& out);
 
 /// The text form of a value that a codec has encoded in binary. Throws ValueError for a type that has none here.
 [[nodiscard]] std::string text_of(Oid type, std::string_view binary);

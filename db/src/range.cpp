@@ -104,9 +104,9 @@ void write_range(const RangeParts& parts, Format format, Encoder& out) {
     if (format == Format::text) {
         if (parts.empty) return out.put_bytes("empty");
         out.put_bytes(parts.lower_inclusive ? "[" : "(");
-        if (parts.lower) put_quoted(*parts.lower, out);
+        if (parts.lower) put_part(*parts.lower, out);
         out.put_bytes(",");
-        if (parts.upper) put_quoted(*parts.upper, out);
+        if (parts.upper) put_part(*parts.upper, out);
         out.put_bytes(parts.upper_inclusive ? "]" : ")");
         return;
     }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "connect.hpp"
+#include "link_pq.hpp"
+
+#include <coaio/core/run.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
+
+#include "db/wire.hpp"
+#include "support/catch.hpp"
+#include "support/postgres.hpp"
+
+#include <exception>
+#include <string>
+
+namespace db = coaio::db;
+using coaio::Coro;
+using tests::Wire;
+
+namespace {
+
+Coro<> leave_without_statements(std::string url) {
+    db::detail::PqConnector connector(url, {});
+    const auto link = co_await connector.connect();
+    db::detail::PqLink& lane = *link->libpq();
+    co_await lane.begin_rows("select 1", {});  // after which a pipeline begins with a Sync of its own
+    while (lane.flowing()) static_cast<void>(co_await lane.next_rows());
+    lane.enter_lane();
+    co_await lane.leave_lane();
+    CHECK(link->state() == db::detail::LinkState::idle);
+}
+
+Coro<std::exception_ptr> answer_lost(db::detail::PqLink& lane) {
+    std::exception_ptr failure;
+    try {
+        while (!lane.lane_take()) co_await lane.lane_wait();
+    } catch (const db::ConnectionError&) {
+        failure = std::current_exception();
+    }
+    co_return failure;
+}
+
+/// Both without a turn of the loop.
+void end_backend(Wire& wire, int pid) {
+    wire.query("select pg_terminate_backend(" + std::to_string(pid) + ")");
+    const std::string alive = "select exists (select from pg_stat_activity where pid = " + std::to_string(pid) + ")";
+    while (wire.query(alive).value<bool>()) {}
+}
+
+Coro<> send_to_nobody(std::string url) {
+    Wire wire(url);
+    db::detail::PqConnector connector(url, {});
+    const auto link = co_await connector.connect();
+    db::detail::PqLink& lane = *link->libpq();
+    lane.enter_lane();
+    lane.lane_send("select pg_sleep(60)", {});
+    auto answer = coaio::create_task(answer_lost(lane));
+    co_await coaio::sleep(coaio::Duration::zero());
+    co_await coaio::sleep(coaio::Duration::zero());
+    end_backend(wire, lane.pid());
+    try {
+        for (int i = 0; i < 1000; ++i) lane.lane_send("select 1", {});
+    } catch (const db::Error&) {
+        link->close();
+    }
+    const std::exception_ptr lost = co_await answer;
+    REQUIRE(lost);
+    const std::exception_ptr judged = co_await lane.end_lane(lost);
+    CHECK_THROWS_AS(std::rethrow_exception(judged), db::ConnectionError);
+}
+
+}  // namespace
+
+TEST_CASE("a shared connection on which nothing was asked is left whole", "[pgtest]") {
+    tests::Database database;
+    coaio::run(leave_without_statements(database.conninfo()));
+}
+
+TEST_CASE("PIP-08: who waits for an answer hears that its connection was found dead by others", "[pgtest]") {
+    tests::Database database;
+    coaio::run(send_to_nobody(database.conninfo()));
+}
