@@ -56,7 +56,9 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
     self->pool_->require_loop();
     const TraceSource& trace = self->pool_->connector()->trace();
     if (trace) sql = traced(std::move(sql), trace);
-    if (self->shares(sql, params)) {
+    const Known* const known = self->usable_ ? self->find(sql, params) : nullptr;
+    bool learns = self->usable_ && (known == nullptr || (known->shared && !known->quick));
+    if (known != nullptr && self->shares(*known, sql, params)) {
         if (cancellation_due()) co_await throw_if_cancelled();
         Watch watch(self->pool_->observer(), Operation::query, sql);
         Ask ask(*self, sql, params);
@@ -76,30 +78,23 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
             watch.end(ask.rows);
             co_return std::move(ask.rows);
         }
+        learns = true;
     }
-    co_return co_await self->run_alone(sql, params);
-}
-
-Coro<Rows> Lanes::run_alone(const std::string& sql, const Params& params) {
-    Lease lease = pool_->take_now();
+    Lease lease = self->pool_->take_now();
     if (lease) {
         lease.slot().holder = current_task();
     } else {
-        lease = co_await pool_->acquire();
+        lease = co_await self->pool_->acquire();
     }
-    if (!usable_ || lease.link().lane() == nullptr) co_return co_await lease.link().run(sql, params);
-    const Known* const known = find(sql, params);
-    if (known != nullptr && (known->quick || !known->shared)) co_return co_await lease.link().run(sql, params);
-    const TimePoint began = Clock::now();
+    learns = learns && lease.link().lane() != nullptr;
+    const TimePoint began = learns ? Clock::now() : TimePoint();
     Rows rows = co_await lease.link().run(sql, params);
-    learn(sql, params, Clock::now() - began);
+    if (learns) self->learn(sql, params, Clock::now() - began);
     co_return rows;
 }
 
-bool Lanes::shares(const std::string& sql, const Params& params) {
-    if (!usable_) return false;
-    const Known* const known = find(sql, params);
-    if (known == nullptr || !known->shared || !known->quick) return false;
+bool Lanes::shares(const Known& known, const std::string& sql, const Params& params) const {
+    if (!known.shared || !known.quick) return false;
     // Where all is quiet a connection of its own costs less; and it must not wait for what waits for its own task.
     const bool quiet = lanes_.empty() && pending_.empty() && pool_->nobody_there();
     return !quiet && bytes_of(sql, params) <= most_bytes && !pool_->held_by_running_task();

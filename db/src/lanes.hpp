@@ -99,10 +99,9 @@ private:
         std::vector<Oid> types;
     };
 
-    [[nodiscard]] Coro<Rows> run_alone(const std::string& sql, const Params& params);
     [[nodiscard]] Coro<> await_start(Ask& ask);
     [[nodiscard]] Known* find(const std::string& sql, const Params& params);
-    [[nodiscard]] bool shares(const std::string& sql, const Params& params);
+    [[nodiscard]] bool shares(const Known& known, const std::string& sql, const Params& params) const;
     void learn(const std::string& sql, const Params& params, Duration took);
     /// On this network.
     [[nodiscard]] bool quick(Duration took) const noexcept { return took < slack + fastest_ * 4; }

@@ -88,8 +88,8 @@ public:
     [[nodiscard]] virtual bool misplaced() const noexcept { return false; }
     /// It was taken for want of a better one.
     [[nodiscard]] virtual bool second_choice() const noexcept { return false; }
-    /// Looks, without waiting, whether an idle session is still there.
-    [[nodiscard]] virtual bool alive() noexcept = 0;
+    /// Looks, without waiting, whether an idle session is still there, unless it was read a moment ago. `now`: the clock.
+    [[nodiscard]] virtual bool alive(TimePoint now) noexcept = 0;
     /// Ends it at once; `broken` from then on. A statement that runs on it fails.
     virtual void close() noexcept = 0;
 

@@ -19,6 +19,8 @@ namespace {
 
 bool is_fatal(const std::string& severity) { return severity == "FATAL" || severity == "PANIC"; }
 
+TimePoint last_look_outside() { return TimePoint(Duration(coaio::detail::require_core().now)); }
+
 }  // namespace
 
 PqLink::Use::Use(PqLink& link) : link_(&link) {
@@ -32,11 +34,12 @@ PqLink::Use::Use(PqLink& link) : link_(&link) {
         throw UsageError("two tasks use one connection at the same time: await one statement before the next, or take "
                          "another connection");
     }
-    if (link.state() == LinkState::broken) throw_closed();
+    const LinkState state = link.state();
+    if (state == LinkState::broken) throw_closed();
     if (!link.session_->is_utf8()) link.refuse_encoding();
     link.in_use_ = true;
     link.sent_ = link.partly_ = link.decisive_ = false;
-    link.in_transaction_ = link.session_->transaction() != pq::TxStatus::idle;
+    link.in_transaction_ = state != LinkState::idle;
 }
 
 PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options, std::shared_ptr<Semaphore> cancels)
@@ -87,7 +90,13 @@ Coro<Rows> PqLink::run_now(const std::string& sql, const Params& params) {
         std::exception_ptr failure;
         try {
             if (!send_at_once(sql, params)) co_await prepare_and_send(sql, params);
-            co_return co_await answer(sql);
+            if (!session_->flush()) co_await flush();
+            Reply reply;
+            do {  // the answer's end comes after all was sent
+                co_await io::wait_readable(session_->socket());
+                consume();
+            } while (!read_on(reply, sql));
+            co_return std::move(reply.rows);
         } catch (...) {
             failure = std::current_exception();
         }
@@ -118,7 +127,8 @@ Coro<Rows> PqLink::command(std::string sql, OnCancel on_cancel) {
 }
 
 bool PqLink::send_at_once(const std::string& sql, const Params& params) {
-    if (!statements_.wants(sql) || session_->transaction() == pq::TxStatus::failed) {
+    const bool failed = in_transaction_ && session_->transaction() == pq::TxStatus::failed;
+    if (failed || !statements_.wants(sql)) {
         refuse_surplus(sql, params);
         session_->send_query(sql, params, Format::text);
     } else {
@@ -229,61 +239,68 @@ void PqLink::look() {
 
 Coro<Rows> PqLink::answer(const std::string& sql) {
     if (!session_->flush()) co_await flush();
-    Rows rows;
-    std::optional<ErrorFields> failure;
-    for (;;) {
-        while (session_->busy()) {
-            co_await io::wait_readable(session_->socket());
-            consume();
-        }
+    Reply reply;
+    while (!read_on(reply, sql)) {
+        co_await io::wait_readable(session_->socket());
+        consume();
+    }
+    co_return std::move(reply.rows);
+}
+
+bool PqLink::read_on(Reply& reply, const std::string& sql) {
+    while (!session_->busy()) {
         auto result = session_->next_result();
-        if (!result) break;
+        if (!result) {
+            in_flight_ = false;
+            if (reply.failure) std::rethrow_exception(reply.failure);
+            collect_notifications();
+            read_ = last_look_outside();
+            return true;
+        }
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::error) {
-            failure = result->error(session_->raw());
-            failure->sql = cut_sql(sql);
-            note_refusal(*failure);
-            if (!failure->connection_good) {
-                told_to_go_ = true;
-                break;
-            }
+            reply.failure = make_error(failure_of(*result, sql));
         } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
             end();
             throw UsageError(
                 "COPY is not a statement for query or execute but for copy_in, copy_rows and copy_out; the connection "
                 "was closed");
         } else {
-            rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed, types_);
-            note_command(rows);
-            if (drops_statements(rows)) statements_.all_gone();
+            reply.rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed, types_);
+            if (kind != pq::Kind::command) continue;
+            note_command(reply.rows);
+            if (drops_statements(reply.rows)) statements_.all_gone();
         }
     }
-    in_flight_ = failure && !failure->connection_good;
-    if (failure) throw_error(std::move(*failure));
-    collect_notifications();
-    co_return rows;
+    return false;
 }
 
 LinkState PqLink::state() const noexcept {
     if (in_use_) return LinkState::busy;  // also when it is broken: somebody still works with it
-    if (!session_ || !session_->good()) return LinkState::broken;
+    if (!session_) return LinkState::broken;
+    const pq::TxStatus transaction = session_->transaction();
+    if (transaction == pq::TxStatus::unknown) return LinkState::broken;
     if (unread_) return LinkState::unread;
     if (in_flight_) return LinkState::busy;
-    switch (session_->transaction()) {
+    switch (transaction) {
     case pq::TxStatus::idle: return LinkState::idle;
     case pq::TxStatus::in_transaction: return LinkState::in_transaction;
     case pq::TxStatus::failed: return LinkState::failed;
-    case pq::TxStatus::active: return LinkState::busy;
-    case pq::TxStatus::unknown: break;
+    default: return LinkState::busy;
     }
-    return LinkState::broken;
 }
 
-bool PqLink::alive() noexcept {
-    if (state() == LinkState::broken) return false;
+bool PqLink::just_read(TimePoint now) const noexcept {
+    // A virtual clock does not move between looks.
+    return read_ == last_look_outside() && read_ < now && now - read_ < std::chrono::microseconds(100);
+}
+
+bool PqLink::alive(TimePoint now) noexcept {
+    if (!session_ || !session_->good()) return false;
     try {
-        collect_notifications();  // reads what came with the last answer
-        if (told_to_go_ || !session_->silent()) look();
+        const bool fresh = just_read(now);
+        if (!fresh) collect_notifications();  // reads what came with the last answer
+        if (told_to_go_ || (!fresh && !session_->silent())) look();
         if (!session_->is_utf8()) close();
     } catch (...) {
         close();

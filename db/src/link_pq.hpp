@@ -63,7 +63,7 @@ public:
     }
     [[nodiscard]] bool misplaced() const noexcept override;
     [[nodiscard]] bool second_choice() const noexcept override { return second_choice_; }
-    [[nodiscard]] bool alive() noexcept override;
+    [[nodiscard]] bool alive(TimePoint now) noexcept override;
     void close() noexcept override;
     [[nodiscard]] int pid() const noexcept override { return pid_; }
     [[nodiscard]] int server_version() const noexcept override { return version_; }
@@ -182,6 +182,13 @@ private:
     [[nodiscard]] Coro<> prepare(const std::string& key, const std::string& name, const std::string& sql,
                                  const Params& params);
     [[nodiscard]] Coro<Rows> answer(const std::string& sql);
+    /// What an answer has brought so far.
+    struct Reply {
+        Rows rows;
+        std::exception_ptr failure;
+    };
+    /// Reads what has come; true at the end, where it throws the failure.
+    [[nodiscard]] bool read_on(Reply& reply, const std::string& sql);
     [[nodiscard]] Coro<> flush();
     [[nodiscard]] Coro<> await_result();
     [[nodiscard]] Coro<> recover(OnCancel on_cancel);
@@ -210,6 +217,8 @@ private:
     void look();
     void collect_notifications();
     void note_command(const Rows& answer);
+    /// Since the loop last looked outside, and that is no time ago.
+    [[nodiscard]] bool just_read(TimePoint now) const noexcept;
 
     coaio::detail::LoopBinding binding_;
     std::unique_ptr<pq::Session> session_;
@@ -251,6 +260,7 @@ private:
     std::shared_ptr<Observer> observer_;
     std::unique_ptr<Watch> watch_;  // of a flow
     int syncs_ = 0;                 // of a pipeline, not answered yet
+    TimePoint read_{};              // when the loop had last looked outside, as the last answer ended
     int pid_;
     int version_;
 };

@@ -50,10 +50,10 @@ bool PoolState::start(Slot& slot, Coro<> (*work)(WorkGuard)) {
 }
 
 void PoolState::grow() {
-    if (closed_ || backing_off_ || !loop_alive()) return;
     const std::size_t ready = slots_.size() - opening_;
     const std::size_t missing = ready < values_.min_size ? values_.min_size - ready : 0;
     const std::size_t wanted = std::max(waiting_count_, missing);
+    if (opening_ >= wanted || closed_ || backing_off_ || !loop_alive()) return;
     while (opening_ < wanted && opening_ < at_once_ && slots_.size() < values_.max_size) {
         if (!start(add_slot(), open)) return;
     }
@@ -65,17 +65,16 @@ void PoolState::grow_ahead() {
 }
 
 Lease PoolState::take_now() {
-    binding_.require("pool");
     if (closed_ || !waiting_.empty() || idle_.empty()) return {};
     const TimePoint now = Clock::now();
     if (now - idle_.back()->idle_since >= values_.ping_after) return {};  // who takes it has to wait for its ping
-    Lease lease(shared_from_this(), take_idle());
-    if (!lease) return lease;
+    Slot* const slot = take_idle(now);
+    if (slot == nullptr) return {};
     ++totals_.acquires;
     Watch(observer_.get(), Operation::acquire).end();
-    lease.slot().taken = now;
-    lease.slot().where = {};
-    return lease;
+    slot->taken = now;
+    slot->where = {};
+    return {shared_from_this(), slot};
 }
 
 Coro<> PoolState::open(WorkGuard work) {

@@ -148,7 +148,7 @@ Coro<Lease> PoolState::acquire_now(std::source_location where) {
     ++totals_.acquires;
     const TimePoint began = Clock::now();
     Lease lease;
-    if (waiting_.empty()) lease = Lease(shared_from_this(), take_idle());
+    if (waiting_.empty()) lease = Lease(shared_from_this(), take_idle(began));
     if (!lease || needs_ping(lease.slot())) {
         ++totals_.waits;
         const HolderWaits holder(*this);
@@ -199,7 +199,7 @@ Coro<Lease> PoolState::acquire_slowly(Lease lease) {
         if (fit) co_return std::move(lease);
         lease.link().close();
         lease.give_back();
-        if (waiting_.empty()) lease = Lease(shared_from_this(), take_idle());
+        if (waiting_.empty()) lease = Lease(shared_from_this(), take_idle(Clock::now()));
     }
 }
 
@@ -217,12 +217,12 @@ PoolState::Reason PoolState::worn_out(const Slot& slot, TimePoint now) const {
     return now >= slot.expires ? &PoolClosures::lifetime : nullptr;
 }
 
-Slot* PoolState::take_idle() {
+Slot* PoolState::take_idle(TimePoint now) {
     while (!idle_.empty()) {
         Slot* const slot = idle_.back();
         idle_.pop_back();
         Reason reason = &PoolClosures::lost;
-        if (slot->link->alive()) reason = worn_out(*slot, Clock::now());
+        if (slot->link->alive(now)) reason = worn_out(*slot, now);
         if (reason == nullptr && !slot->link->misplaced()) {
             slot->state = Slot::State::in_use;
             slot->was_idle = true;

@@ -128,6 +128,7 @@ public:
     /// Why it is not to be used again; null: it may be.
     [[nodiscard]] Reason worn_out(const Slot& slot, TimePoint now) const;
     /// A connection that is free and fit, without waiting and without overtaking; else none. Nobody is its holder yet.
+    /// After `require_loop`.
     [[nodiscard]] Lease take_now();
     /// Opens one more, where there may be more, for whoever comes.
     void grow_ahead();
@@ -146,7 +147,7 @@ private:
     [[nodiscard]] Coro<Lease> acquire_slowly(Lease lease);
     [[nodiscard]] Coro<bool> answers(Link& link) const;
     [[nodiscard]] bool needs_ping(const Slot& slot) const;
-    [[nodiscard]] Slot* take_idle();
+    [[nodiscard]] Slot* take_idle(TimePoint now);
     /// All connections are held by tasks that wait for another one.
     [[nodiscard]] bool deadlocked() const noexcept;
     void start_cleaning(Slot& slot);

@@ -84,7 +84,7 @@ Coro<> follow_the_address(Pair& pair, PostgresProxy& address, std::size_t pipeli
     CHECK(pool.statistics().size == 2);
 
     address.lead_to(*pair.standby);
-    address.cut_all();
+    co_await coaio::to_thread([&address] { address.cut_all(); });
     co_await hold_two(pool);
     const bool there = co_await at_standby(pool);
     CHECK(there);
@@ -148,7 +148,7 @@ Coro<> go_back(Pair& pair) {
     co_await hold_two(pool);
     const bool first = co_await at_standby(pool);
     CHECK(first);
-    pair.standby->stop(tests::Stop::fast);
+    co_await coaio::to_thread([&pair] { pair.standby->stop(tests::Stop::fast); });
     const bool without = co_await at_standby(pool);
     CHECK_FALSE(without);
     co_await coaio::to_thread([&pair] { pair.standby->start(); });

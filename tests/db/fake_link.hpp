@@ -92,7 +92,7 @@ public:
         if (in_transaction_) return State::in_transaction;
         return State::idle;
     }
-    [[nodiscard]] bool alive() noexcept override {
+    [[nodiscard]] bool alive(coaio::TimePoint /*now*/) noexcept override {
         if (in_transaction_ || busy_) ++server_->mixed_up;
         return open_ && !gone_;
     }

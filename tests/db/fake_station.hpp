@@ -85,7 +85,7 @@ public:
     [[nodiscard]] std::deque<coaio::db::Notification> take_heard() override { return std::exchange(heard_, {}); }
 
     [[nodiscard]] State state() const noexcept override { return open_ ? State::idle : State::broken; }
-    [[nodiscard]] bool alive() noexcept override { return open_; }
+    [[nodiscard]] bool alive(coaio::TimePoint /*now*/) noexcept override { return open_; }
     void close() noexcept override {
         open_ = false;
         std::erase(station_->sessions, this);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/db/pool.hpp>
 
+#include "connect.hpp"
+
 #include <coaio/core/gather.hpp>
 #include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
+#include <coaio/core/to_thread.hpp>
 
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
@@ -167,6 +170,24 @@ Coro<std::string> use_with(std::string url) {
     co_return "connected";
 }
 
+enum class Rest : unsigned char { none, no_time, a_second, a_turn };
+
+// It is lost as soon as it was read, and nobody looks.
+Coro<> lose_a_link(const tests::Database* database, Rest rest) {
+    db::detail::PqConnector connector(database->conninfo(), {});
+    const auto link = co_await connector.connect();
+    const std::string sql = "select 1";
+    const db::Params none;
+    co_await link->run(sql, none);
+    database->sql("select pg_terminate_backend(" + std::to_string(link->pid()) + ", 5000)");
+    const coaio::TimePoint read{coaio::Duration(coaio::detail::require_core().now)};
+    if (rest == Rest::a_turn) co_await coaio::to_thread([] {});
+    coaio::Duration rested = 1us;
+    if (rest == Rest::no_time) rested = 0s;
+    if (rest == Rest::a_second) rested = 1s;
+    CHECK(link->alive(read + rested) == (rest == Rest::none));
+}
+
 Coro<> leave_in_use(std::string url) {
     std::optional<db::Connection> kept;
     {
@@ -213,6 +234,18 @@ TEST_CASE("POL-14 FLT-03: connections that died while idle are never handed out"
     tests::Database database;
     auto how = GENERATE(tests::Stop::fast, tests::Stop::immediate);
     coaio::run(outlive_a_restart(database.conninfo(), &database.server(), how));
+}
+
+TEST_CASE("POL-14: a link that was read a moment ago, since the loop looked outside, is not looked at, any other is",
+          "[pgtest]") {
+    tests::Database database;
+    const auto rest = GENERATE(Rest::none, Rest::a_second, Rest::a_turn);
+    coaio::run(lose_a_link(&database, rest));
+}
+
+TEST_CASE("POL-14: on a virtual clock, which stands still, every link is looked at", "[pgtest]") {
+    tests::Database database;
+    coaio::testing::run(lose_a_link(&database, Rest::no_time));
 }
 
 TEST_CASE("CON-08: a database that is not there fails at once, also for those who wait", "[pgtest]") {

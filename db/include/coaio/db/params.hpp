@@ -120,7 +120,7 @@ public:
     [[nodiscard]] const Slot& slot(std::size_t index) const { return slots_.at(index); }
     [[nodiscard]] std::string_view bytes(std::size_t index) const {
         const Slot& at = slot(index);
-        return std::string_view(bytes_).substr(at.offset, at.length);
+        return {bytes_.data() + at.offset, at.length};
     }
     /// The type of each, in order: what a prepared statement depends on.
     [[nodiscard]] std::vector<Oid> types() const;
