@@ -3,6 +3,7 @@
 
 #include "job_queue_state.hpp"
 #include "job_sql.hpp"
+#include "link.hpp"
 
 #include <coaio/db/listener.hpp>
 
@@ -50,13 +51,10 @@ Coro<std::optional<std::int64_t>> only(Coro<std::vector<std::int64_t>> ids) {
 }
 
 // A NOTIFY that is lost costs a little time: workers look by themselves too.
-Coro<> notify(State state) {
-    if (state->last_notify) {
-        const Duration left = *state->last_notify + state->options.wake_interval - Clock::now();
-        if (left > Duration::zero()) co_await sleep(left);
-    }
-    state->last_notify = Clock::now();
-    state->notifying = false;
+Coro<> notify(State state, detail::JobWakeup wakeup) {
+    const Duration left = wakeup.left(state->options.wake_interval);
+    if (left > Duration::zero()) co_await sleep(left);
+    wakeup.tell(state->options.wake_interval);
     try {
         co_await db::notify(state->pool, detail::job_channel, state->name);
     } catch (const std::exception&) {
@@ -221,9 +219,12 @@ Coro<std::vector<std::int64_t>> JobQueue::put_all(const Transaction& transaction
 
 void JobQueue::wake() const {
     for (Event* nudge : state_->nudges) nudge->set();
-    if (state_->notifying) return;
-    state_->notifying = true;
-    static_cast<void>(create_task(notify(state_), {.name = "wake-job-workers"}));
+    if (!state_->wakeups) {
+        state_->wakeups = detail::JobWakeups::of(state_->pool.connector()->target(), state_->name);
+    }
+    if (!state_->wakeups->begin()) return;
+    detail::JobWakeup wakeup(state_->wakeups);
+    static_cast<void>(create_task(notify(state_, std::move(wakeup)), {.name = "wake-job-workers"}));
 }
 
 Coro<bool> JobQueue::has_ready() const { return state_->pool.query_value<bool>(job_sql::has_ready, state_->name); }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "job_wakeups.hpp"
+
 #include <coaio/db/job_queue.hpp>
 
 #include <coaio/core/event.hpp>
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,9 +28,8 @@ public:
     Pool pool;
     std::string name;
     JobQueueOptions options;
-    std::vector<Event*> nudges;  ///< of the workers of this handle
-    std::optional<TimePoint> last_notify;
-    bool notifying = false;
+    std::vector<Event*> nudges;           ///< of the workers of this handle
+    std::shared_ptr<JobWakeups> wakeups;  ///< once it has woken workers
 };
 
 /// Whether it failed because the database is away, or busy with others: that passes.

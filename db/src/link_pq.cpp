@@ -48,7 +48,7 @@ PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& option
       cancels_(std::move(cancels)),
       statements_(options.statement_cache),
       cancel_timeout_(options.cancel_timeout),
-      cancel_by_closing_(options.cancel_by_closing),
+      cancel_by_closing_(options.cancel_by_closing.value_or(session_->encrypted() && !pq::features().async_cancel)),
       observer_(options.observer),
       pid_(session_->backend_pid()),
       version_(session_->server_version()) {

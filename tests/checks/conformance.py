@@ -23,10 +23,13 @@ class Book:
         self.ids, self.table, self.words, self.mine = f"docs/{name}.ids", f"docs/{name}.md", words, mine
 
 
-CORE = Book("conformance", "What `coaio::core` promises of asyncio's behaviour, and the test that shows it.",
+CORE = Book("conformance", "What `coaio::core` promises of asyncio's behaviour, and the test that shows it. "
+            "[conformance-db.md](conformance-db.md)\nis that of `coaio::db`.",
             lambda name: not name.startswith(DB_TESTS))
-DB = Book("conformance-db", "What `coaio::db` promises, and the test that shows it, on a real server.",
+DB = Book("conformance-db", "What `coaio::db` promises, and the test that shows it: on a real server, unless it is marked "
+          "*no server*.\n[conformance.md](conformance.md) is that of `coaio::core`.",
           lambda name: name.startswith(DB_TESTS))
+SERVER = "[pgtest]"  # the tag of tests that run one
 
 
 class Section:
@@ -60,7 +63,7 @@ def read_ids(text):
 
 
 def read_tests(tree, book):
-    """For each test that names ids: its file, line, ids and the rest of its name."""
+    """For each test that names ids: its file, line, ids, and the rest of its name, with what it is marked by."""
     for name in tree.sources():
         if not name.startswith("tests/") or not book.mine(name) or name.startswith("tests/fuzz/"):
             continue
@@ -70,7 +73,10 @@ def read_tests(tree, book):
             ids = re.match(rf"({ID}(?:(?:, | ){ID})*): ", title)
             if ids:
                 line = text.count("\n", 0, match.start()) + 1
-                yield name, line, re.findall(ID, ids.group(1)), title[ids.end():].replace('\\"', '"')
+                tagged = re.match(r'[,\s]*"([^"]*)"', text[match.end():match.end() + 200])
+                real = book is not DB or (tagged is not None and SERVER in tagged.group(1))
+                mark = "" if real else " (*no server*)"
+                yield name, line, re.findall(ID, ids.group(1)), title[ids.end():].replace('\\"', '"') + mark
 
 
 def table(book, sections, missing, partly, tests):

@@ -17,6 +17,23 @@ using db::Transaction;
 using tests::Bench;
 using namespace std::chrono_literals;
 
+/// Its codec fails when half of it is written.
+struct Brittle {
+    bool foreign;
+};
+
+template <>
+struct coaio::db::Codec<Brittle> {
+    static constexpr std::string_view name = "Brittle";
+    static constexpr Oid oid = Oid::int8;
+    static constexpr Format format = Format::binary;
+    static void encode(const Brittle& value, Encoder& out) {
+        out.put_int32(7);
+        if (value.foreign) throw std::out_of_range("not a number of ours");
+        throw ValueError("it breaks");
+    }
+};
+
 namespace {
 
 template <class E>
@@ -123,8 +140,52 @@ Coro<> refuse_before_sending(std::string url) {
     }
     CHECK(refused);
     CHECK(batch.size() == 1);
-    const int rows = co_await pool.query_value<int>("select count(*)::int from t");
+    CHECK_THROWS_AS(batch.add("insert into t values ($1)", Brittle{false}), db::ParameterError);
+    CHECK_THROWS_AS(batch.add("insert into t values ($1)", Brittle{true}), std::out_of_range);
+    db::Params params;
+    params.add("also");
+    CHECK_THROWS_AS(params.add(Brittle{false}), db::ParameterError);
+    CHECK_THROWS_AS(params.add(Brittle{true}), std::out_of_range);
+    CHECK(batch.size() == 1);
+    int rows = co_await pool.query_value<int>("select count(*)::int from t");
     CHECK(rows == 0);
+    // What it held is whole, and so is what came later.
+    batch.add("insert into t values ($1)", std::move(params)).add("select count(*)::int from t");
+    const auto answers = co_await pool.batch(std::move(batch));
+    rows = answers.back().value<int>();
+    CHECK(rows == 2);
+    const auto texts = co_await pool.query_value<std::string>("select string_agg(s, ',' order by s) from t");
+    CHECK(texts == "also,fine");
+    CHECK(pool.statistics().opened == 1);
+}
+
+// With as many parameters as there may be, and as many to read again; the server talks meanwhile.
+Coro<> with_all_parameters(std::string url) {
+    int notices = 0;
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions()
+                                                    .max_size(1)
+                                                    .on_notice([&notices](const db::ErrorFields&) { ++notices; })
+                                                    .setting("client_min_messages", "debug5"));
+    std::string sql = "select array[$1";
+    db::Params params;
+    params.add(0);
+    for (int i = 1; i < static_cast<int>(db::Params::most); ++i) {
+        sql += ",$" + std::to_string(i + 1);
+        params.add(i);
+    }
+    sql += "]::int[]";
+    notices = 0;
+    db::Batch batch;
+    for (int i = 0; i < 6; ++i) batch.add(sql, params);
+    const auto answers = co_await pool.batch(std::move(batch));
+    REQUIRE(answers.size() == 6);
+    for (const auto& each : answers) {
+        const auto numbers = each.value<std::vector<int>>();
+        REQUIRE(numbers.size() == db::Params::most);
+        CHECK(numbers.back() == static_cast<int>(db::Params::most) - 1);
+    }
+    CHECK(notices > 0);
+    CHECK(pool.statistics().opened == 1);
 }
 
 Coro<> go_stale(std::string url) {
@@ -265,7 +326,7 @@ TEST_CASE("PIP-03 ERR-09: a batch that fails at its end has no effect", "[pgtest
     coaio::run(fail_at_the_end(database.conninfo()));
 }
 
-TEST_CASE("TYP-20: a parameter that cannot be sent sends nothing of its batch", "[pgtest]") {
+TEST_CASE("TYP-20: a parameter that cannot be sent sends nothing of its batch, which is whole without it", "[pgtest]") {
     tests::Database database;
     coaio::run(refuse_before_sending(database.conninfo()));
 }
@@ -293,6 +354,12 @@ TEST_CASE("STM-01: statements that batches evict are dropped in the server", "[p
 TEST_CASE("PIP-06: a large batch and its large answers do not wait for each other", "[pgtest]") {
     tests::Database database;
     coaio::run(large_both_ways(database.conninfo()));
+}
+
+TEST_CASE("PIP-06: statements of 65 535 parameters, their answers and the server's notices do not wait for each other",
+          "[pgtest]") {
+    tests::Database database;
+    coaio::run(with_all_parameters(database.conninfo()));
 }
 
 TEST_CASE("PIP-03 CAN-04: a batch cut at any turn has taken effect as a whole or not at all", "[pgtest]") {

@@ -224,6 +224,20 @@ Coro<> give_wrong_numbers(std::string url) {
     }
 }
 
+Coro<> ask_at_length(std::string url) {
+    auto connection = co_await db::Connection::connect(url);
+    for (const std::size_t filler : {std::size_t{100}, std::size_t{16 * 1024}}) {
+        const std::string sql = "select $1::int -- " + std::string(filler, 'x');
+        for (int i = 0; i < 3; ++i) {
+            const int value = co_await connection.query_value<int>(sql, i);
+            CHECK(value == i);
+        }
+    }
+    const auto kept = co_await connection.query(
+        "select length(statement)::int from pg_prepared_statements where statement like 'select $1::int --%'");
+    CHECK(kept.as<int>().to_vector() == std::vector<int>{118});
+}
+
 }  // namespace
 
 TEST_CASE("TYP-19: a wrong number of parameters is refused, and nothing of the statement runs", "[pgtest]") {
@@ -250,6 +264,11 @@ TEST_CASE("STM-01: statements that are evicted are dropped in the server", "[pgt
 TEST_CASE("STM-04 STM-05: a statement that is stale or gone is prepared again", "[pgtest]") {
     tests::Database database;
     coaio::testing::run(outdate(database.conninfo()));
+}
+
+TEST_CASE("STM-07: a very long text is not kept, by the client nor by the server", "[pgtest]") {
+    tests::Database database;
+    coaio::testing::run(ask_at_length(database.conninfo()));
 }
 
 TEST_CASE("TYP-17 STM-07: a type without a binary form comes as text, and so does all without a cache", "[pgtest]") {

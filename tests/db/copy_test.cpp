@@ -245,6 +245,54 @@ Coro<> read_out(std::string url) {
     CHECK(fine == 4);
 }
 
+Coro<> run_out_of_time(std::string url) {
+    auto connection = co_await db::Connection::connect(url);
+    co_await connection.execute("set statement_timeout = 1500");
+    // Each row fills what the server keeps before it sends.
+    auto lines = connection.copy_out("copy (select i, repeat('x', 9000), pg_sleep(case when i > 3 then 60 else 0 end) "
+                                     "from generate_series(1, 100) as i) to stdout");
+    int seen = 0;
+    std::string state;
+    try {
+        while (auto line = co_await lines.next()) ++seen;
+    } catch (const db::Error& error) {
+        state = error.sqlstate();
+        CHECK(error.connection_good());
+    }
+    CHECK(state == db::sqlstate::query_canceled);
+    CHECK(seen >= 2);
+    CHECK(seen <= 3);
+    const int fine = co_await connection.query_value<int>("select 1");
+    CHECK(fine == 1);
+}
+
+struct SinkFull : std::runtime_error {
+    SinkFull() : std::runtime_error("the sink is full") {}
+};
+
+// It takes its time, and three lines.
+Coro<> pour_into_a_sink(db::CopyOut lines) {
+    int taken = 0;
+    while (auto line = co_await lines.next()) {
+        CHECK(*line == std::to_string(++taken) + "\n");
+        co_await coaio::sleep(1ms);
+        if (taken == 3) throw SinkFull();
+    }
+}
+
+Coro<> fail_the_sink(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    for (int i = 0; i < 3; ++i) {
+        const bool failed = co_await tests::throws<SinkFull>(
+            pour_into_a_sink(pool.copy_out("copy (select generate_series(1, 1000000000)) to stdout")));
+        CHECK(failed);
+        const int fine = co_await pool.query_value<int>("select $1::int", i);
+        CHECK(fine == i);
+    }
+    CHECK(pool.statistics().opened == 1);
+    CHECK(pool.statistics().in_use == 0);
+}
+
 Coro<> cut_copy(Bench& bench) {
     auto pool = bench.open();
     auto body = [](CopyRows<int>& copy) -> Coro<> {
@@ -299,6 +347,16 @@ TEST_CASE("CPY-04: what is no COPY, or a wrong one, is an error and no more", "[
 TEST_CASE("CPY-05: rows are copied out; a reader that leaves or is cancelled leaves a clean connection", "[pgtest]") {
     tests::Database database;
     coaio::run(read_out(database.conninfo()));
+}
+
+TEST_CASE("CPY-05: a COPY whose time is over in the middle gives what came before, and its error", "[pgtest]") {
+    tests::Database database;
+    coaio::run(run_out_of_time(database.conninfo()));
+}
+
+TEST_CASE("CPY-05: a sink that is slow and then fails ends its COPY, and the connection goes on", "[pgtest]") {
+    tests::Database database;
+    coaio::run(fail_the_sink(database.conninfo()));
 }
 
 TEST_CASE("CPY-02 CPY-05: a COPY cut at any turn has stored all or nothing", "[pgtest]") {

@@ -133,11 +133,12 @@ Coro<> put_many(std::string url, const tests::Database& database) {
     CHECK(none.empty());
 }
 
-Coro<int> heard(db::Listener& listener, std::string payload) {
+// How often it is heard: so often at least, and until nothing comes any more.
+Coro<int> heard(db::Listener& listener, std::string payload, int wanted) {
     int count = 0;
     for (;;) {
         try {
-            const auto next = co_await coaio::wait_for(listener.next(), 300ms);
+            const auto next = co_await coaio::wait_for(listener.next(), count < wanted ? 60s : 300ms);
             CHECK(next.channel == "coaio_job");
             CHECK(next.payload == payload);
             ++count;
@@ -157,25 +158,67 @@ Coro<> wake_rarely(std::string url, const tests::Database& database) {
     co_await listener.listen("coaio_job");
     for (int i = 0; i < 50; ++i) co_await queue.put(tests::numbered(i));
     queue.wake();
-    const int once = co_await heard(listener, "woken");
+    const int once = co_await heard(listener, "woken", 1);
     CHECK(once == 1);
 
     db::JobQueueOptions often;
     often.wake_interval = 1ms;
     const db::JobQueue another(pool, "another", often);
     another.wake();
-    const int first = co_await heard(listener, "another");
+    const int first = co_await heard(listener, "another", 1);
     another.wake();
-    const int second = co_await heard(listener, "another");
+    const int second = co_await heard(listener, "another", 1);
     CHECK(first == 1);
     CHECK(second == 1);
 
     // The transactions that put jobs send nothing.
     auto body = [&another](db::Transaction& tx) -> Coro<> { co_await another.put(tx, tests::numbered(1)); };
     co_await pool.transaction(body);
-    const int of_transaction = co_await heard(listener, "another");
+    const int of_transaction = co_await heard(listener, "another", 0);
     CHECK(of_transaction == 0);
     CHECK(database.value("select count(*) from coaio_job") == "51");
+}
+
+Coro<> wake_by_many_handles(std::string url) {
+    const db::Pool pool(url);
+    db::JobQueueOptions options;
+    options.wake_interval = 1h;
+    co_await db::JobQueue(pool, "woken").prepare();
+    auto listener = co_await db::Listener::connect(url);
+    co_await listener.listen("coaio_job");
+    const db::JobQueue kept(pool, "woken", options);
+    kept.wake();
+    db::JobQueue(db::Pool(url), "woken", options).wake();
+    int times = co_await heard(listener, "woken", 1);
+    CHECK(times == 1);
+    db::JobQueue(db::Pool(url), "other", options).wake();
+    times = co_await heard(listener, "other", 1);
+    CHECK(times == 1);
+    db::JobQueue(pool, "other", options).wake();  // nobody has the one before any more
+    kept.wake();
+    times = co_await heard(listener, "other", 0);
+    CHECK(times == 0);
+    times = co_await heard(listener, "woken", 0);
+    CHECK(times == 0);
+}
+
+// Whoever was to tell them is gone: the next one does.
+Coro<> leave_a_wake_up_undone(std::string url) {
+    const db::Pool pool(url);
+    db::JobQueueOptions options;
+    options.wake_interval = 1h;
+    const db::JobQueue queue(pool, "left", options);
+    co_await queue.prepare();
+    queue.wake();
+}
+
+Coro<> tell_after_all(std::string url) {
+    const db::Pool pool(url);
+    auto listener = co_await db::Listener::connect(url);
+    co_await listener.listen("coaio_job");
+    db::JobQueue(pool, "left").wake();
+    const int times = co_await heard(listener, "left", 1);
+    CHECK(times == 1);
 }
 
 Coro<> reap_only_what_is_over(std::string url, const tests::Database& database) {
@@ -257,6 +300,17 @@ TEST_CASE("JOB-12: however many jobs are put, workers are told once in an interv
           "[pgtest]") {
     tests::Database database;
     coaio::run(wake_rarely(database.conninfo(), database));
+}
+
+TEST_CASE("JOB-12: all handles of a queue tell its workers once in an interval", "[pgtest]") {
+    tests::Database database;
+    coaio::run(wake_by_many_handles(database.conninfo()));
+}
+
+TEST_CASE("JOB-12: workers that a loop has left untold when it ended are told by the next one", "[pgtest]") {
+    tests::Database database;
+    coaio::run(leave_a_wake_up_undone(database.conninfo()));
+    coaio::run(tell_after_all(database.conninfo()));
 }
 
 TEST_CASE("JOB-09, JOB-10: the reaper frees what nobody renews, needs no trace of its worker, and touches nothing else",

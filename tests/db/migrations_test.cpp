@@ -6,9 +6,12 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
@@ -142,6 +145,20 @@ Coro<> run_ten(std::string url) {
     std::vector<Coro<>> runs;
     for (int i = 0; i < 10; ++i) runs.push_back(run_one(url));
     co_await coaio::gather(std::move(runs));
+}
+
+/// A process that runs all steps and ends by 0 where they were run.
+pid_t start_process(const std::string& url) {
+    const pid_t pid = ::fork();
+    if (pid < 0) throw std::runtime_error("cannot fork");
+    if (pid > 0) return pid;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    try {
+        coaio::run(run_one(url));
+    } catch (...) {
+        ::_exit(1);
+    }
+    ::_exit(0);
 }
 
 Coro<> wait_until(const tests::Database& database, std::string condition) {
@@ -326,6 +343,19 @@ TEST_CASE("MIG-01: a step that fails is rolled back as a whole, and names its li
 TEST_CASE("MIG-02: ten that start together apply each step once, an index built concurrently among them", "[pgtest]") {
     tests::Database database;
     coaio::run(run_ten(database.conninfo()));
+    CHECK(database.value("select string_agg(n::text, ',' order by n) from t") == "1,2");
+    CHECK(database.value("select count(*) from coaio_migration where applied_at is not null") == "3");
+}
+
+TEST_CASE("MIG-02: ten processes that start together apply each step once", "[pgtest]") {
+    tests::Database database;
+    std::vector<pid_t> processes;
+    for (int i = 0; i < 10; ++i) processes.push_back(start_process(database.conninfo()));
+    for (const pid_t each : processes) {
+        int status = -1;
+        ::waitpid(each, &status, 0);
+        CHECK(status == 0);
+    }
     CHECK(database.value("select string_agg(n::text, ',' order by n) from t") == "1,2");
     CHECK(database.value("select count(*) from coaio_migration where applied_at is not null") == "3");
 }

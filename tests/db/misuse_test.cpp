@@ -7,6 +7,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
+#include <coaio/core/to_thread.hpp>
 
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
@@ -110,9 +111,13 @@ Coro<> release_while_busy(std::string url) {
 }
 
 template <class T>
-Coro<> release_and_cancel(db::Pool pool, db::Connection& connection, Coro<T> statement) {
+Coro<> release_and_cancel(const tests::Postgres& server, db::Pool pool, db::Connection& connection, Coro<T> statement) {
     auto task = coaio::create_task(std::move(statement));
-    co_await coaio::sleep(0s);
+    // The server ignores a cancel that is there before the statement.
+    co_await coaio::to_thread([&server, pid = connection.pid()] {
+        const std::string of_it = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and pid = ";
+        CHECK(server.await_value(of_it + std::to_string(pid), "1"));
+    });
     connection.release();
     CHECK(pool.statistics().in_use == 1);
     task.cancel();
@@ -121,15 +126,15 @@ Coro<> release_and_cancel(db::Pool pool, db::Connection& connection, Coro<T> sta
     CHECK(pool.statistics().in_use == 0);
 }
 
-Coro<> release_what_is_cancelled(std::string url) {
+Coro<> release_what_is_cancelled(std::string url, const tests::Postgres& server) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).cancel_timeout(30s));
     auto connection = co_await pool.acquire();
-    co_await release_and_cancel(pool, connection, connection.within(30s).query("select pg_sleep(60)"));
+    co_await release_and_cancel(server, pool, connection, connection.within(30s).query("select pg_sleep(60)"));
     connection = co_await pool.acquire();
     db::Batch batch;
     batch.add("select 1");
     batch.add("select pg_sleep(60)");
-    co_await release_and_cancel(pool, connection, connection.batch(std::move(batch)));
+    co_await release_and_cancel(server, pool, connection, connection.batch(std::move(batch)));
 }
 
 Coro<> end_it_by_a_statement(std::string url) {
@@ -269,7 +274,7 @@ Coro<> evict_in_transactions(std::string url) {
 
 }  // namespace
 
-TEST_CASE("a connection given back behind a stream or a COPY ends them by an error", "[pgtest]") {
+TEST_CASE("POL-17 POL-20: a connection given back behind a stream or a COPY ends them by an error", "[pgtest]") {
     tests::Database database;
     coaio::run(release_behind_a_copy(database.conninfo()));
 }
@@ -279,14 +284,15 @@ TEST_CASE("a connection given back inside its transaction rolls it back", "[pgte
     coaio::run(release_in_a_transaction(database.conninfo()));
 }
 
-TEST_CASE("a connection given back while it is in use is back when that has ended", "[pgtest]") {
+TEST_CASE("POL-17: a connection given back while it is in use is back when that has ended", "[pgtest]") {
     tests::Database database;
     coaio::run(release_while_busy(database.conninfo()));
 }
 
-TEST_CASE("a connection given back while it is in use is back when that was cancelled", "[pgtest]") {
+TEST_CASE("POL-17: a connection given back while it is in use, or in a batch, is back when that was cancelled",
+          "[pgtest]") {
     tests::Database database;
-    coaio::run(release_what_is_cancelled(database.conninfo()));
+    coaio::run(release_what_is_cancelled(database.conninfo(), database.server()));
 }
 
 TEST_CASE("after COMMIT or ROLLBACK as a statement the body's handle runs nothing more", "[pgtest]") {

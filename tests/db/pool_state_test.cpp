@@ -127,6 +127,29 @@ Coro<> run_out(World& world) {
     require_whole(world);
 }
 
+// Who comes later waits longer, each for as long as it may.
+Coro<> never_come_up(World& world) {
+    world.server->down = true;
+    std::vector<coaio::Task<std::string>> tasks;
+    for (int i = 0; i < 3; ++i) {
+        tasks.push_back(coaio::create_task(problem_of(world)));
+        co_await coaio::sleep(1s);
+    }
+    const std::string others[] = {"2 other tasks wait", "1 other tasks wait", "0 other tasks wait"};
+    const auto began = coaio::Clock::now() - 3s;
+    for (int i = 0; i < 3; ++i) {
+        const std::string late = co_await tasks[static_cast<std::size_t>(i)];
+        CHECK(coaio::Clock::now() - began == 5s + i * 1s);
+        CHECK_THAT(late, tests::contains("timeout"));
+        CHECK_THAT(late, tests::contains(others[i]));
+        CHECK_THAT(late, tests::contains("the last attempt to connect failed: it is down"));
+    }
+    CHECK(world.server->most_attempts_now <= 2);
+    world.server->down = false;
+    co_await use_once(world);
+    require_whole(world);
+}
+
 Coro<> many_impatient(World& world) {
     Lease held = co_await world.pool->acquire();
     for (int i = 0; i < 1000; ++i) {
@@ -462,6 +485,10 @@ TEST_CASE("POL-04 POL-07: a connection goes straight to the next waiter, or back
 
 TEST_CASE("POL-05 POL-06: the timeout says who holds what, and a full queue refuses at once") {
     in(db::PoolOptions().max_size(1).max_waiting(1).acquire_timeout(3s), run_out);
+}
+
+TEST_CASE("POL-05 POL-10: where no connection can be opened each waiter fails at its own time, and says why") {
+    in(db::PoolOptions().max_size(2).acquire_timeout(5s), never_come_up);
 }
 
 TEST_CASE("POL-08: a thousand who gave up leave nothing behind") { in(db::PoolOptions().max_size(1), many_impatient); }

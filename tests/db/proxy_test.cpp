@@ -11,6 +11,12 @@
 #include "support/throws.hpp"
 #include "support/timely.hpp"
 
+#include <cstdint>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
 namespace db = coaio::db;
 using coaio::Coro;
 using db::Transaction;
@@ -22,10 +28,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-Coro<> work(std::string url) {
+Coro<> work(std::string url, std::size_t size = 100'000) {
     db::Pool pool(url, db::PoolOptions().max_size(2));
     co_await pool.execute("create table t (n int, s text)");
-    const std::string large(100'000, 'x');
+    const std::string large(size, 'x');
     for (int i = 0; i < 3; ++i) co_await pool.execute("insert into t values ($1, $2)", i, large);
     auto body = [](Transaction& tx) -> Coro<int> {
         auto failing = [](Transaction& sub) -> Coro<> { co_await sub.query("select 1/0"); };
@@ -114,7 +120,72 @@ std::string fate_under(PostgresProxy& proxy, const std::string& url, const Spot&
     return found;
 }
 
+// --- answers that lie --------------------------------------------------------------------------------------------------
+
+std::string number(std::uint32_t value, unsigned bytes) {
+    std::string text;
+    while (bytes-- > 0) text += static_cast<char>(value >> 8U * bytes);
+    return text;
+}
+
+/// A row that says it has so many columns, and that so much is in the first one.
+std::string data_row(std::uint32_t columns, std::uint32_t length, const std::string& content) {
+    const std::string body = number(columns, 2) + number(length, 4) + content;
+    return "D" + number(static_cast<std::uint32_t>(body.size()) + 4, 4) + body;
+}
+
+std::string data_row(const std::string& cell) { return data_row(1, static_cast<std::uint32_t>(cell.size()), cell); }
+
+/// An array of int4 in binary, of one dimension that has so many elements, as it says.
+std::string array_of(std::uint32_t elements, const std::string& content) {
+    return number(1, 4) + number(0, 4) + number(23, 4) + number(elements, 4) + number(1, 4) + content;
+}
+
+/// The most memory that the process has had, in bytes, whether it was touched or not.
+std::uint64_t most_memory() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.rfind("VmPeak:", 0) == 0) return std::stoull(line.substr(7)) * 1024;
+    }
+    throw std::runtime_error("the kernel does not tell the peak of memory");
+}
+
+Coro<> be_lied_to(PostgresProxy& proxy, std::string url, Fault fault) {
+    const db::Pool pool(url, db::PoolOptions().max_size(1).cancel_timeout(300ms));
+    co_await pool.query("select 1");
+    proxy.on(Spot(Way::to_client, 'D'), fault);
+    const std::uint64_t before = most_memory();
+    bool failed = false;
+    try {
+        const auto rows = co_await pool.query("select array[1, 2]");
+        const auto numbers = rows.value<std::vector<int>>();
+        CHECK(numbers.size() < 3);
+    } catch (const coaio::Error&) {
+        failed = true;
+    }
+    CHECK(failed);
+    CHECK(most_memory() - before < 100'000'000);
+    CHECK(proxy.fired() == 1);
+    const int fine = co_await pool.query_value<int>("select 1");
+    CHECK(fine == 1);
+}
+
 }  // namespace
+
+TEST_CASE("TYP-22: a row or an array whose lengths lie is an error, and takes no memory for what is not there",
+          "[pgtest]") {
+    tests::Database database;
+    PostgresProxy proxy(database.server());
+    constexpr std::uint32_t huge = 0x7fffffff;
+    const std::string four = number(1, 4);
+    const auto fault = GENERATE_COPY(
+        Fault::inject(data_row(1, huge, four)), Fault::replace(data_row(1, huge, four)),
+        Fault::replace(data_row(0x7fff, 4, four)), Fault::replace(data_row(1, 3, four)),
+        Fault::replace(data_row(array_of(huge, ""))), Fault::replace(data_row(array_of(0xfffffff0, ""))),
+        Fault::replace(data_row(array_of(2, number(4, 4) + four + number(huge, 4) + four))),
+        Fault::replace(data_row(array_of(1, number(4, 4) + four + four))), Fault::replace(data_row(number(huge, 4))));
+    tests::run_timely(be_lied_to(proxy, proxy.conninfo(database.name()), fault));
+}
 
 TEST_CASE("the proxy passes everything on and counts it", "[pgtest]") {
     tests::Database database;
@@ -130,10 +201,11 @@ TEST_CASE("the proxy passes everything on and counts it", "[pgtest]") {
 
 TEST_CASE("FLT-06: split into single bytes, or late and torn apart at random, all comes out the same", "[pgtest]") {
     tests::Database database;
-    const auto weather = GENERATE(tests::Weather{0us, 0us, 7, true}, tests::Weather{500us, 50ms, 4096, true});
+    const auto weather = GENERATE(tests::Weather{0us, 0us, 1, false}, tests::Weather{0us, 0us, 7, true},
+                                  tests::Weather{500us, 50ms, 4096, true});
     PostgresProxy proxy(database.server(), 5);
     proxy.weather(weather);
-    tests::run_timely(work(proxy.conninfo(database.name())));
+    tests::run_timely(work(proxy.conninfo(database.name()), weather.split == 1 ? 5'000 : 100'000));
 }
 
 TEST_CASE("CON-01: a server that refuses, is silent or resets gives three errors, each in its time", "[pgtest]") {

@@ -7,6 +7,7 @@
 #include "libpq.hpp"
 #include "support/catch.hpp"
 #include "support/postgres_proxy.hpp"
+#include "support/throws.hpp"
 #include "support/timely.hpp"
 
 #include <coaio/core/sleep.hpp>
@@ -69,25 +70,23 @@ Coro<> stuck(TlsServer& tls, PostgresProxy& proxy) {
     CHECK(Clock::now() - began < 5s);
 }
 
-Coro<> cancel_by_tls(TlsServer& tls, PostgresProxy& proxy) {
-    auto connection = co_await db::Connection::connect(tls.url(proxy.port(), "sslmode=require"));
-    co_await connection.query("select 1");
-    proxy.forget_counts();
-    auto task = coaio::create_task(connection.query("select pg_sleep(60)"));
+Coro<> cancel_by_tls(TlsServer& tls, PostgresProxy& proxy, db::PoolOptions options,
+                     std::string mode = "sslmode=require") {
+    const db::Pool pool(tls.url(proxy.port(), mode), options.max_size(1).cancel_timeout(20s));
+    co_await pool.query("select 1");
+    auto task = coaio::create_task(pool.query("select pg_sleep(60)"));
     const bool runs = co_await coaio::to_thread([&tls] {
-        return tls.server.await_value("select count(*) from pg_stat_activity where query like 'select pg_sleep%'", "1");
+        return tls.server.await_value("select count(*) from pg_stat_activity where wait_event = 'PgSleep'", "1");
     });
     CHECK(runs);
+    const auto began = Clock::now();
     task.cancel();
-    bool cancelled = false;
-    try {
-        co_await task;
-    } catch (const coaio::CancelledError&) {
-        cancelled = true;
-    }
+    const bool cancelled = co_await tests::throws<coaio::CancelledError>(task);
     CHECK(cancelled);
-    const int fine = co_await connection.query_value<int>("select 2");
+    CHECK(Clock::now() - began < 20s);
+    const int fine = co_await pool.query_value<int>("select 2");
     CHECK(fine == 2);
+    CHECK(pool.statistics().size == 1);
 }
 
 }  // namespace
@@ -211,14 +210,27 @@ TEST_CASE("TLS-06: a server that is stuck in its handshake is given up in time",
     CHECK(silent.fired() >= 1);  // a short hello never makes a message for the proxy, and stays there
 }
 
-TEST_CASE("TLS-07: libpq 17 encrypts the cancel request like its session", "[pgtest]") {
+TEST_CASE("TLS-07: a session by TLS asks for no cancel in plain text: by TLS, or not at all", "[pgtest]") {
     TlsServer tls;
     PostgresProxy proxy(tls.server);
-    coaio::run(cancel_by_tls(tls, proxy));
-    CHECK(proxy.accepted() == 1);
+    coaio::run(cancel_by_tls(tls, proxy, db::PoolOptions()));
+    CHECK(proxy.seen(Way::to_server, tests::message::cancel) == 0);
+    CHECK(proxy.seen(Way::to_server, tests::message::ssl_request) == 2);  // of the session, and of what came then
+    CHECK(proxy.accepted() == 2);
+}
+
+TEST_CASE("TLS-07: where it was said to, a cancel request goes as libpq sends it", "[pgtest]") {
+    TlsServer tls;
+    PostgresProxy proxy(tls.server);
     const bool encrypted = db::pq::features().async_cancel;
-    CHECK(proxy.seen(Way::to_server, tests::message::ssl_request) == (encrypted ? 1 : 0));
-    CHECK(proxy.seen(Way::to_server, tests::message::cancel) == (encrypted ? 0 : 1));
+    const auto without_tls = GENERATE(false, true);
+    if (without_tls) {
+        coaio::run(cancel_by_tls(tls, proxy, db::PoolOptions(), "sslmode=disable"));
+    } else {
+        coaio::run(cancel_by_tls(tls, proxy, db::PoolOptions().cancel_by_closing(false)));
+    }
+    CHECK(proxy.accepted() == 2);
+    CHECK(proxy.seen(Way::to_server, tests::message::cancel) == (encrypted && !without_tls ? 0 : 1));
 }
 
 TEST_CASE("AUT-02: channel_binding=require refuses every way of asking that is not bound to its TLS", "[pgtest]") {

@@ -24,11 +24,16 @@ namespace {
 constexpr std::uint64_t megabyte = 1'000'000;
 constexpr std::uint64_t may_grow = 20 * megabyte;
 
-/// How much memory the process has taken, at most, since this began.
+[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
+
+/// How much memory the process has taken, at most, since this began: for all that is measured one beginning, so that
+/// what one part keeps counts for the next.
 class Peak {
 public:
     Peak() {
-        std::ofstream("/proc/self/clear_refs") << 5;  // the peak is what there is now
+        std::ofstream clear("/proc/self/clear_refs");
+        clear << 5 << std::flush;  // the peak is what there is now
+        if (!clear) fail("the peak of resident memory cannot be set back: /proc/self/clear_refs cannot be written");
         before_ = peak();
     }
     [[nodiscard]] std::uint64_t before() const noexcept { return before_; }
@@ -40,7 +45,7 @@ private:
         for (std::string line; std::getline(status, line);) {
             if (line.rfind("VmHWM:", 0) == 0) return std::stoull(line.substr(6)) * 1024;
         }
-        throw std::runtime_error("the kernel does not tell the peak of resident memory");
+        fail("the kernel does not tell the peak of resident memory");
     }
     std::uint64_t before_ = 0;
 };
@@ -50,8 +55,6 @@ struct World {
     std::uint64_t bytes;
     db::Pool pool;
 };
-
-[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 
 // --- what takes long -----------------------------------------------------------
 
@@ -106,15 +109,14 @@ Coro<std::uint64_t> copy_out(World world) {
 
 // -------------------------------------------------------------------------------
 
-Coro<bool> measure(World world, const char* name, Coro<std::uint64_t> (*work)(World)) {
-    const Peak peak;
+Coro<bool> measure(World world, const Peak& peak, const char* name, Coro<std::uint64_t> (*work)(World)) {
     const auto began = std::chrono::steady_clock::now();
     const std::uint64_t bytes = co_await work(world);
     const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     const std::uint64_t growth = peak.growth();
     const bool fine = growth <= may_grow;
     std::cout << (fine ? "" : "WRONG: ") << name << ": " << bytes / megabyte << " MB in " << static_cast<int>(took)
-              << " s; resident " << peak.before() / megabyte << " MB before, at most "
+              << " s; resident " << peak.before() / megabyte << " MB at the start, since then at most "
               << static_cast<double>(growth) / megabyte << " MB more" << std::endl;
     co_return fine;
 }
@@ -129,9 +131,10 @@ Coro<bool> run(std::string url, std::int64_t rows, std::uint64_t bytes) {
     co_await copy_in(little);
     co_await copy_out(little);
     co_await pool.execute("truncate lines");
-    bool fine = co_await measure(world, "rows, read slowly", read_slowly);
-    fine = co_await measure(world, "COPY in", copy_in) && fine;
-    fine = co_await measure(world, "COPY out", copy_out) && fine;
+    const Peak peak;
+    bool fine = co_await measure(world, peak, "rows, read slowly", read_slowly);
+    fine = co_await measure(world, peak, "COPY in", copy_in) && fine;
+    fine = co_await measure(world, peak, "COPY out", copy_out) && fine;
     co_await pool.close();
     co_return fine;
 }

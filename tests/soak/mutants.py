@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mutants.py BUILD [WORD]: breaks the client in ways that lose or double money, and sees coaio-soak find each of them.
+"""Breaks the client in ways that lose or double money, and sees coaio-soak find each of them.
 
-A check that cannot fail proves nothing. Changes files of db/src and puts them back, so do not edit them meanwhile.
-With a WORD only the mutants whose description has it. `mutants.py --check` only looks whether the places are there.
+A check that cannot fail proves nothing, and one that fails without a reason proves no more: the client as it is passes
+the same runs first. Changes files of db/src and puts them back, so do not edit them meanwhile.
 """
+import argparse
 import pathlib
 import subprocess
 import sys
@@ -78,22 +79,50 @@ def changed(changes):
     return before, after
 
 
+def sound(build, faults):
+    """Whether the client as it is passes all runs that its mutants go through."""
+    build_soak(build)
+    fine = True
+    for fault in sorted(faults):
+        found = finding(build, fault)
+        fine = fine and found is None
+        print(f"{'fine' if found is None else 'WRONG'}: the client as it is" + (f", {fault}" if fault else "") +
+              (f"\n    {found}" if found else ""), flush=True)
+    return fine
+
+
+def finding_of(build, fault, before, after):
+    try:
+        for path, text in after.items():
+            path.write_text(text, encoding="utf-8")
+        build_soak(build)
+        found = finding(build, fault)
+    finally:
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
+    return found
+
+
 def main():
-    word = sys.argv[2] if len(sys.argv) > 2 else ""
-    chosen = [(what, fault, *changed(changes)) for what, fault, changes in MUTANTS if word in what]
-    if sys.argv[1] == "--check":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", nargs="?", type=pathlib.Path, help="a build directory with coaio-soak")
+    parser.add_argument("word", nargs="?", default="", help="only the mutants whose description has it")
+    parser.add_argument("--check", action="store_true", help="only look whether the places to change are there")
+    args = parser.parse_args()
+    chosen = [(what, fault, *changed(changes)) for what, fault, changes in MUTANTS if args.word in what]
+    if args.check:
         return 0
-    build = pathlib.Path(sys.argv[1]).resolve()
+    if args.build is None or not (args.build / "build.ninja").is_file():
+        parser.error("say where the build is: a directory that ninja builds in")
+    if not chosen:
+        parser.error(f"no mutant's description has {args.word!r}")
+    build = args.build.resolve()
+    if not sound(build, {fault for _, fault, _, _ in chosen}):
+        print("the client as it is fails, so that no mutant's failure says anything")
+        return 1
     survivors = 0
     for what, fault, before, after in chosen:
-        try:
-            for path, text in after.items():
-                path.write_text(text, encoding="utf-8")
-            build_soak(build)
-            found = finding(build, fault)
-        finally:
-            for path, text in before.items():
-                path.write_text(text, encoding="utf-8")
+        found = finding_of(build, fault, before, after)
         survivors += found is None
         print(f"{'caught' if found else 'SURVIVED'}: {what}" + (f"\n    {found}" if found else ""), flush=True)
     build_soak(build)

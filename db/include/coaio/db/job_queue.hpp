@@ -189,7 +189,8 @@ public:
     [[nodiscard]] Coro<std::vector<std::int64_t>> put_all(const Transaction& transaction,
                                                           const std::vector<NewJob>& jobs) const;
 
-    /// Makes workers look for jobs soon: those of this handle now, others by one NOTIFY for all calls of an interval.
+    /// Makes workers look for jobs soon: those of this handle now, others by one NOTIFY for all calls of an interval in
+    /// this process, whatever handle of the queue they are made on.
     void wake() const;
 
     /// Whether a worker could take a job now.

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +58,7 @@ struct ConnectValues {
     Duration cancel_timeout = std::chrono::seconds(2);
     CommitValues commit;
     std::size_t statement_cache = 256;
-    bool cancel_by_closing = false;
+    std::optional<bool> cancel_by_closing;
     bool balance_hosts = false;
     std::vector<std::pair<std::string, std::string>> settings;
     NoticeHandler on_notice;
@@ -113,7 +114,9 @@ public:
         connect_.statement_cache = most;
         return self();
     }
-    /// Cancels by closing the connection: libpq before 17 sends cancel requests unencrypted, whatever `sslmode` says.
+    /// Whether a statement is cancelled by closing its connection, for which a pool opens another one. Else the server is
+    /// sent a cancel request, which libpq before 17 does not encrypt: there it is so for sessions by TLS unless this says
+    /// `false`, so that no key to them goes over the network in plain text. For all other sessions it is not so.
     Self& cancel_by_closing(bool value) {
         connect_.cancel_by_closing = value;
         return self();
