@@ -88,8 +88,10 @@ coaio::Coro<Crawler::Attempt> Crawler::fetch_robots(std::string origin) {
         }
         if (!coaio::http::Status(tried.answer.status).is_redirect()) co_return tried;
         const auto target = url.try_resolve(tried.answer.location);
-        // A redirect that leads nowhere, or on and on, is taken for "there is none".
-        if (!target || !target->is_http() || ++hops > max_robots_redirects) {
+        // A redirect that leads nowhere, or on and on, or to a host that is perhaps in another crawler's hands, is taken
+        // for "there is none", as by RFC 9309, section 2.3.1.3.
+        const bool follows = target && target->is_http() && (lead_ == nullptr || target->host() == url.host());
+        if (!follows || ++hops > max_robots_redirects) {
             tried.how.status = 404;
             co_return tried;
         }

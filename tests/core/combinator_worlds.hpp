@@ -330,6 +330,7 @@ public:
 private:
     std::vector<Task<>> family() {
         std::vector<Task<>> tasks;
+        tasks.reserve(3);
         for (int i = 0; i < 3; ++i) tasks.push_back(coaio::create_task(child(fate())));
         all_.insert(all_.end(), tasks.begin(), tasks.end());
         return tasks;

@@ -139,6 +139,7 @@ class CompletedWorld final : public World {
 public:
     Coro<> victim() override {
         std::vector<Task<int>> tasks;
+        tasks.reserve(5);
         for (int i = 0; i < 5; ++i) tasks.push_back(coaio::create_task(number(i)));
         stream_.emplace(Impl::as_completed(std::move(tasks)));
         beside(take());
@@ -176,6 +177,7 @@ class ValuesWorld final : public World {
 public:
     Coro<> victim() override {
         std::vector<Task<int>> tasks;
+        tasks.reserve(5);
         for (int i = 0; i < 5; ++i) tasks.push_back(coaio::create_task(number(i)));
         stream_.emplace(Impl::as_completed(std::move(tasks)));
         std::vector<Coro<int>> values;

@@ -130,6 +130,27 @@ TEST_CASE("sitemaps of a site are read though none of its pages is left, and of 
     CHECK(site.count("http://a/sitemap.xml") == 1);
 }
 
+TEST_CASE("a robots.txt of a share is followed within its host, and counts as none where it leads to another") {
+    Site site;
+    fill(site);
+    site.add("http://a/robots.txt", redirect("https://a/rules"));
+    site.add("https://a/rules", text("User-agent: *\nDisallow: /3\n"));
+    Lead kept({"http://a/"});
+    Crawler obedient(crawl_of({"http://a/"}), site, kept);
+    run(obedient);
+    CHECK(site.count("https://a/rules") == 1);
+    CHECK(site.count("http://a/3") == 0);
+
+    site.add("https://a/rules", redirect("http://b/robots.txt"));
+    site.add("http://b/robots.txt", text("User-agent: *\nDisallow: /\n"));
+    Lead free({"http://a/"});
+    Crawler crawler(crawl_of({"http://a/"}), site, free);
+    run(crawler);
+    CHECK(site.count("http://b/robots.txt") == 0);
+    CHECK(site.count("http://a/3") == 1);
+    CHECK(free.committed.at("http://a/3") == 200);
+}
+
 TEST_CASE("a share that is wound down finishes the pages under way and begins none") {
     Site site;
     fill(site);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/core/run.hpp>
+#include <coaio/core/sleep.hpp>
+#include <coaio/core/timeout.hpp>
+#include <coaio/db/job_queue.hpp>
 #include <coaio/http/client.hpp>
 #include <coaio/http/server.hpp>
 #include <coaio/net/tls.hpp>
@@ -23,6 +26,7 @@
 #include "support.hpp"
 
 using nlohmann::json;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -199,6 +203,31 @@ coaio::Coro<> make_mistakes(World& world) {
     CHECK(list.json().at("items").empty());
 }
 
+coaio::Coro<> show_queues() {
+    const tests::Database database;
+    const coaio::db::Pool pool(database.conninfo());
+    const coaio::db::JobQueue mails(pool, "mails");
+    co_await mails.prepare();
+    for (int i = 0; i < 3; ++i) co_await mails.put(coaio::db::NewJob());
+    co_await mails.put(coaio::db::NewJob().delay(1h));
+    tests::Program program({"--database-url=" + database.conninfo()});
+    const auto url = co_await program.ready();
+    const coaio::http::Client client;
+    std::string text;
+    while (text.find("coaio_jobs") == std::string::npos) {
+        const auto metrics = co_await tests::get(client, url + "/metrics");
+        text = metrics.text;
+        co_await coaio::sleep(5ms);
+    }
+    CHECK_THAT(text, tests::contains("coaio_jobs{queue=\"mails\",state=\"ready\"} 3\n"));
+    CHECK_THAT(text, tests::contains("coaio_jobs{queue=\"mails\",state=\"delayed\"} 1\n"));
+    CHECK_THAT(text, tests::contains("coaio_jobs{queue=\"mails\",state=\"running\"} 0\n"));
+    CHECK_THAT(text, tests::contains("coaio_jobs_oldest_seconds{queue=\"mails\"} "));
+    program.signal(SIGTERM);
+    const int code = co_await program.ended();
+    CHECK(code == 0);
+}
+
 coaio::Coro<> speak_tls() {
     const tests::Database database;
     const tests::Folder folder;
@@ -263,6 +292,10 @@ TEST_CASE("a server leaves the crawl of a coaio-crawl alone, but ends it when it
 
 TEST_CASE("what a client gets wrong is answered as a problem, and changes nothing") {
     coaio::run(with_world(make_mistakes));
+}
+
+TEST_CASE("the metrics have the figures of the queues in the database") {
+    coaio::run(coaio::wait_for(show_queues(), 60s));
 }
 
 TEST_CASE("with a certificate and its key the server speaks TLS") { coaio::run(speak_tls()); }

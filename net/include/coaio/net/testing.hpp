@@ -75,7 +75,7 @@ public:
     void set_options(NetworkOptions options);
     [[nodiscard]] const NetworkOptions& options() const noexcept;
 
-    /// A look-up of `name` finds this address, after those given before.
+    /// A look-up of `name` finds this address, after those given before; with jitter in an order drawn from the seed.
     void host(std::string_view name, std::string_view address);
     /// Look-ups of `name` take this long in place of a round trip.
     void slow_lookup(std::string_view name, Duration delay);
