@@ -64,7 +64,10 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
         Ask ask(*self, sql, params);
         try {
             self->enqueue(ask);
-            if (ask.state_ == Ask::State::pending) co_await self->await_start(ask);
+            if (ask.state_ == Ask::State::pending) {
+                const Running waiting(Running::no_session, sql);
+                co_await self->await_start(ask);
+            }
             if (ask.state_ == Ask::State::sent) {
                 const Running running(ask.lane_->lease.link().pid(), sql);
                 co_await ask.done.wait();
@@ -84,6 +87,7 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
     if (lease) {
         lease.slot().holder = current_task();
     } else {
+        const Running waiting(Running::no_session, sql);
         lease = co_await self->pool_->acquire();
     }
     learns = learns && lease.link().lane() != nullptr;

@@ -122,9 +122,11 @@ void drop_prefix(std::string& out) {
 
 WaitInfo Running::describe() const {
     const std::string sql = without_literals(*sql_);
-    WaitInfo info{.what = "query \"" + shortened(sql) + "\" (session " + std::to_string(pid_) + ")"};
+    const std::string where = pid_ == no_session ? "waits for a connection" : "session " + std::to_string(pid_);
+    WaitInfo info{.what = "query \"" + shortened(sql) + "\" (" + where + ")"};
     if (count_ != 1) info.what = "batch of " + std::to_string(count_) + " statements, first " + info.what;
-    info.fact("sql", shortened(sql, 1'000)).fact("session", static_cast<std::size_t>(pid_));
+    info.fact("sql", shortened(sql, 1'000));
+    if (pid_ != no_session) info.fact("session", static_cast<std::size_t>(pid_));
     return info;
 }
 

@@ -15,6 +15,8 @@ namespace coaio::db::detail {
 /// A statement that runs, for dumps of tasks. Its text outlives it.
 class Running final : public Activity {
 public:
+    static constexpr int no_session = 0;  ///< it waits for a connection
+
     /// The first of `count`.
     Running(int pid, const std::string& sql, std::size_t count = 1) noexcept : pid_(pid), sql_(&sql), count_(count) {}
     [[nodiscard]] WaitInfo describe() const override;

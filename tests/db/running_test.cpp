@@ -48,6 +48,7 @@ Coro<Json> busy_task(std::string name) {
 Coro<> sleep_long(db::Connection& connection) {
     static_cast<void>(co_await connection.query("select pg_sleep($1), 'secret' -- for ever", 60));
 }
+Coro<> ask_one(db::Pool pool) { static_cast<void>(co_await pool.query("select 1")); }
 Coro<> take_one(db::Pool pool) { static_cast<void>(co_await pool.acquire()); }
 
 Coro<> ends(coaio::Task<> task) {
@@ -75,6 +76,12 @@ Coro<> look_at_both(std::string url) {
     CHECK(wait["what"] == "a connection of the pool (1 in use, 1 of at most 1 open, 1 waiting)");
     CHECK(wait["detail"] == Json({{"in_use", 1}, {"size", 1}, {"max_size", 1}, {"waiting", 1}}));
     co_await ends(waiting);
+
+    auto starved = create_task(ask_one(pool), {.name = "starved"});
+    const Json starving = co_await busy_task("starved");
+    CHECK(starving["doing"][0]["what"] == "query \"select 1\" (waits for a connection)");
+    CHECK(starving["doing"][0]["detail"] == Json({{"sql", "select 1"}}));
+    co_await ends(starved);
     co_await ends(query);
     CHECK_FALSE(task_named("Task-1").contains("doing"));
 }
