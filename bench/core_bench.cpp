@@ -5,6 +5,7 @@
 #include "bench.hpp"
 
 #include <coaio/core.hpp>
+#include <coaio/net/stream.hpp>
 
 #include <array>
 #include <chrono>
@@ -120,6 +121,26 @@ Coro<> descriptors(long n) {
     for (auto& task : tasks) co_await task;
 }
 
+Coro<> be_told_in_memory(coaio::net::Stream stream) {
+    std::array<std::byte, 8> room{};
+    const std::size_t count = co_await stream.read_some(room);
+    if (count != room.size()) throw std::runtime_error("pipes: nothing came");
+}
+
+// The same without the kernel.
+Coro<> pipes(long n) {
+    std::vector<coaio::net::Stream> ours;
+    std::vector<coaio::Task<>> tasks;
+    for (long i = 0; i < n; ++i) {
+        auto [mine, theirs] = coaio::net::memory_pipe(64);
+        ours.push_back(std::move(mine));
+        tasks.push_back(coaio::create_task(be_told_in_memory(std::move(theirs))));
+    }
+    co_await coaio::sleep(0s);
+    for (auto& each : ours) co_await each.write("8 bytes.");
+    for (auto& task : tasks) co_await task;
+}
+
 constexpr bench::Bench core_benches[] = {
     {"create_await", create_await},
     {"spawn_join", spawn_join},
@@ -130,6 +151,7 @@ constexpr bench::Bench core_benches[] = {
     {"gather", gather},
     {"crowd", crowd},
     {"descriptors", descriptors},
+    {"pipes", pipes},
 };
 
 void usage() {

@@ -21,7 +21,7 @@ void append_big_endian(std::string& out, U value) {
 
 template <class U>
 U take_big_endian(Decoder& in) {
-    return detail::read_big_endian<U>(&in.get_bytes(sizeof(U)).front());
+    return detail::read_big_endian<U>(in.get_bytes(sizeof(U)));
 }
 
 template <class T>

@@ -156,7 +156,7 @@ template <std::integral T>
 
 /// There are enough bytes.
 template <std::unsigned_integral U>
-[[nodiscard]] U read_big_endian(const char* bytes) noexcept {
+[[nodiscard]] U read_big_endian(std::string_view bytes) noexcept {
     U value = 0;
     for (std::size_t i = 0; i < sizeof(U); ++i) {
         value = static_cast<U>((value << 8U) | static_cast<unsigned char>(bytes[i]));

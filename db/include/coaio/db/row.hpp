@@ -137,7 +137,7 @@ template <class T>
 T decode_cell(const ResultData& data, std::size_t row, const Place& place, std::string_view bytes) {
     if constexpr (is_swapped<T>) {
         if (place.plain && bytes.size() == sizeof(T)) {
-            return static_cast<T>(read_big_endian<std::make_unsigned_t<T>>(bytes.data()));
+            return static_cast<T>(read_big_endian<std::make_unsigned_t<T>>(bytes));
         }
     } else if constexpr (is_string<T>) {
         if (place.plain && bytes.data() != nullptr) return T(bytes);
