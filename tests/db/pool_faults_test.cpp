@@ -255,7 +255,8 @@ TEST_CASE("POL-28: a coroutine that waits for a second connection of a pool of o
 
 TEST_CASE("AUT-05: however many want a connection, a wrong password is tried seldom, and by one at a time",
           "[pgtest]") {
-    tests::Postgres server({{"listen_addresses", "127.0.0.1"}});
+    const tests::Postgres::Settings settings{{"listen_addresses", "127.0.0.1"}};
+    tests::Postgres server(settings);
     server.sql("postgres", "create role scram login password 'right'");
     server.set("hba_file", server.write_file("hba", "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"));
     server.restart(tests::Stop::fast);
