@@ -6,6 +6,7 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 
+#include "core/delayed.hpp"
 #include "support/catch.hpp"
 
 #include <optional>
@@ -17,6 +18,7 @@ using coaio::Coro;
 using coaio::create_task;
 using coaio::Future;
 using coaio::Task;
+using tests::value_after;
 
 namespace {
 
@@ -35,11 +37,6 @@ Coro<std::string> message_of(Future<T> future) {
 }
 
 Coro<> eternity() { co_await coaio::sleep(1h); }
-
-Coro<int> value_after(coaio::Duration delay, int value) {
-    co_await coaio::sleep(delay);
-    co_return value;
-}
 
 }  // namespace
 

@@ -11,6 +11,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/wait.hpp>
 
+#include "core/reports.hpp"
 #include "support/catch.hpp"
 
 #include <algorithm>
@@ -25,21 +26,9 @@ using coaio::Coro;
 using coaio::create_task;
 using coaio::Future;
 using coaio::Loop;
+using tests::Reports;
 
 namespace {
-
-struct Reports {
-    explicit Reports(Loop& loop) {
-        loop.set_exception_handler(
-            [this](Loop&, const coaio::ExceptionContext& context) { messages.push_back(context.message); });
-    }
-    // Other steps may be slow too, where the machine is busy.
-    [[nodiscard]] bool any_has(const std::string& part) const {
-        return std::ranges::any_of(messages,
-                                   [&part](const std::string& each) { return each.find(part) != std::string::npos; });
-    }
-    std::vector<std::string> messages;
-};
 
 void spin() {
     const auto until = std::chrono::steady_clock::now() + 3ms;
@@ -123,14 +112,15 @@ TEST_CASE("DBG-01: a slow first step is reported with the coroutine's definition
     Reports reports(loop);
     loop.set_debug(true);
     loop.set_slow_step_limit(2ms);
-    const int line = __LINE__ + 1;
+    const int first = __LINE__ + 1;
     auto busy = []() -> Coro<> {
         spin();
         co_await coaio::sleep(0s);
     };
+    const int last = __LINE__ - 1;
     loop.run_until_complete(loop.create_task(busy(), {.name = "busy one"}));
     CHECK(reports.any_has("busy one ("));
-    CHECK(reports.any_has(at(line)));
+    CHECK((reports.any_has(at(first)) || reports.any_has(at(last))));  // clang says where it begins, gcc where it ends
 }
 
 TEST_CASE("DBG-01: a slow step after an item of a queue is the task's, not some callback's") {

@@ -8,6 +8,7 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/wait.hpp>
 
+#include "core/delayed.hpp"
 #include "support/catch.hpp"
 
 #include <memory>
@@ -22,20 +23,13 @@ using coaio::Coro;
 using coaio::create_task;
 using coaio::Future;
 using coaio::Task;
+using tests::fail_after;
+using tests::now;
+using tests::value_after;
 
 namespace {
 
-Coro<int> value_after(coaio::Duration delay, int value) {
-    co_await coaio::sleep(delay);
-    co_return value;
-}
-
 Coro<> nap(coaio::Duration delay) { co_await coaio::sleep(delay); }
-
-Coro<int> fail_after(coaio::Duration delay, std::string what) {
-    co_await coaio::sleep(delay);
-    throw std::runtime_error(what);
-}
 
 // Cleans up for `delay` after its cancellation.
 Coro<int> slow_to_cancel(coaio::Duration delay, bool& clean) {
@@ -59,8 +53,6 @@ Coro<std::string> outcome(Future<T> future) {
     }
     co_return text;
 }
-
-coaio::Duration now() { return coaio::Clock::now().time_since_epoch(); }
 
 }  // namespace
 
@@ -115,7 +107,7 @@ TEST_CASE("gather moves values out of handles that are given up, and says so to 
 
 TEST_CASE("GAT-05: of two failures the earlier in time wins") {
     auto main = []() -> Coro<std::string> {
-        co_return co_await outcome(coaio::gather(fail_after(2s, "late"), fail_after(1s, "early")));
+        co_return co_await outcome(coaio::gather(fail_after<int>(2s, "late"), fail_after<int>(1s, "early")));
     };
     REQUIRE(coaio::testing::run(main()) == "early");
 }
@@ -126,7 +118,7 @@ TEST_CASE(
         auto victim = create_task(nap(1h));
         coaio::get_running_loop().call_later(1s, [victim] { victim.cancel(); });
         auto [a, b, c] =
-            co_await coaio::gather(coaio::return_exceptions, value_after(3s, 1), fail_after(1s, "x"), victim);
+            co_await coaio::gather(coaio::return_exceptions, value_after(3s, 1), fail_after<int>(1s, "x"), victim);
         REQUIRE(a.value() == 1);
         REQUIRE_FALSE(b.has_value());
         REQUIRE_THROWS_AS(b.value(), std::runtime_error);
@@ -399,7 +391,7 @@ TEST_CASE(
     };
     auto main = [](auto make, Reader reader, std::vector<std::string>& reports) -> Coro<> {
         {
-            auto inner = create_task(fail_after(1s, "lost"));
+            auto inner = create_task(fail_after<int>(1s, "lost"));
             auto outer = coaio::shield(inner);
             if (reader == Reader::another_awaiter) create_task(make(inner));
             co_await coaio::sleep(0s);

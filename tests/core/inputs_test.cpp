@@ -9,6 +9,7 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/wait.hpp>
 
+#include "core/delayed.hpp"
 #include "support/catch.hpp"
 
 #include <iterator>
@@ -23,13 +24,9 @@ using coaio::Coro;
 using coaio::create_task;
 using coaio::Future;
 using coaio::Task;
+using tests::value_after;
 
 namespace {
-
-Coro<int> value_after(coaio::Duration delay, int value) {
-    co_await coaio::sleep(delay);
-    co_return value;
-}
 
 // A range that can be gone through once: makes a task each time it moves on.
 class TasksOnce {

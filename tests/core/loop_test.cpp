@@ -8,6 +8,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
 
+#include "core/reports.hpp"
 #include "support/catch.hpp"
 
 #include <chrono>
@@ -22,6 +23,7 @@ using coaio::Coro;
 using coaio::create_task;
 using coaio::Future;
 using coaio::Loop;
+using tests::Reports;
 
 namespace {
 
@@ -49,14 +51,6 @@ struct Mark {
     }
     Log* log;
     std::string text;
-};
-
-struct Reports {
-    explicit Reports(Loop& loop) {
-        loop.set_exception_handler(
-            [this](Loop&, const coaio::ExceptionContext& context) { messages.push_back(context.message); });
-    }
-    Log messages;
 };
 
 }  // namespace
@@ -169,7 +163,7 @@ TEST_CASE("LOOP-20: a task that ends by KeyboardInterrupt leaves the run, and no
         REQUIRE(task.done());
     }
     REQUIRE(loop.run_until_complete(answer()) == 42);
-    REQUIRE(reports.messages.empty());
+    REQUIRE(reports.messages().empty());
 }
 
 TEST_CASE("LOOP-23, LOOP-25: inside a running loop no loop can be run, and it cannot be closed") {
@@ -230,7 +224,7 @@ TEST_CASE("LOOP-27: closing destroys what is left where it hangs, reports each t
         loop.call_soon([mark = Mark(log, "callback")] {});
         loop.call_later(1h, [mark = Mark(log, "timer")] {});
         loop.close();
-        messages = reports.messages;
+        messages = reports.messages();
     }
     REQUIRE(messages.size() == 3);
     REQUIRE(log.size() == 4);
@@ -270,7 +264,7 @@ TEST_CASE("a loop closes over tasks that wait in every combinator") {
     once(loop);
     once(loop);
     loop.close();
-    REQUIRE(reports.messages.size() == 4);
+    REQUIRE(reports.messages().size() == 4);
 }
 
 TEST_CASE("LOOP-35: KeyboardInterrupt and SystemExit out of a callback leave the run, other errors are reported") {
@@ -282,7 +276,7 @@ TEST_CASE("LOOP-35: KeyboardInterrupt and SystemExit out of a callback leave the
     loop.call_soon([] { throw coaio::SystemExit(2); });
     loop.call_soon([&] { after = true; });
     REQUIRE_THROWS_AS(loop.run_forever(), coaio::SystemExit);
-    REQUIRE(reports.messages.size() == 1);
+    REQUIRE(reports.messages().size() == 1);
     REQUIRE_FALSE(after);
     once(loop);
     REQUIRE(after);
@@ -308,8 +302,8 @@ TEST_CASE("DBG-05: in debug mode a coroutine that was never awaited is reported,
         co_return;
     };
     test.loop().run_until_complete(main());
-    REQUIRE(reports.messages.size() == 1);
-    REQUIRE_THAT(reports.messages[0], tests::contains("answer at "));
+    REQUIRE(reports.messages().size() == 1);
+    REQUIRE_THAT(reports.messages()[0], tests::contains("answer at "));
 }
 
 TEST_CASE("RUN-01, RUN-11, RUN-25: run gives the result or the error, also of a type that only moves") {
@@ -354,8 +348,8 @@ TEST_CASE("RUN-05, RUN-10: a left-over task has its first step, is cancelled, an
     REQUIRE(runner.run(main(leftover, log)) == 5);
     runner.close();
     REQUIRE(log == Log{"started"});
-    REQUIRE(reports.messages.size() == 1);
-    REQUIRE_THAT(reports.messages[0], tests::contains("shutting down"));
+    REQUIRE(reports.messages().size() == 1);
+    REQUIRE_THAT(reports.messages()[0], tests::contains("shutting down"));
 }
 
 TEST_CASE("RUN-08: a task that a left-over task starts while it is cancelled is destroyed and reported") {
@@ -374,8 +368,8 @@ TEST_CASE("RUN-08: a task that a left-over task starts while it is cancelled is 
     };
     runner.run(main(leftover));
     runner.close();
-    REQUIRE(reports.messages.size() == 1);
-    REQUIRE_THAT(reports.messages[0], tests::contains("late"));
+    REQUIRE(reports.messages().size() == 1);
+    REQUIRE_THAT(reports.messages()[0], tests::contains("late"));
 }
 
 TEST_CASE("RUN-14: a Runner runs several times on one loop, and is of no use once closed") {

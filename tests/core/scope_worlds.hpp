@@ -133,15 +133,25 @@ private:
     }
 };
 
+inline Coro<int> number(int i) {
+    co_await linger();
+    co_await linger();
+    co_return i;
+}
+
+inline std::vector<Task<int>> five_numbers() {
+    std::vector<Task<int>> tasks;
+    tasks.reserve(5);
+    for (int i = 0; i < 5; ++i) tasks.push_back(coaio::create_task(number(i)));
+    return tasks;
+}
+
 /// A stream of what is done, read by four: everything is given to one of them.
 template <class Impl>
 class CompletedWorld final : public World {
 public:
     Coro<> victim() override {
-        std::vector<Task<int>> tasks;
-        tasks.reserve(5);
-        for (int i = 0; i < 5; ++i) tasks.push_back(coaio::create_task(number(i)));
-        stream_.emplace(Impl::as_completed(std::move(tasks)));
+        stream_.emplace(Impl::as_completed(five_numbers()));
         beside(take());
         fragile(take());
         fragile(take());
@@ -153,11 +163,6 @@ public:
     }
 
 private:
-    static Coro<int> number(int i) {
-        co_await linger();
-        co_await linger();
-        co_return i;
-    }
     Coro<> take() {
         while (true) {
             const auto task = co_await stream_->next();
@@ -176,10 +181,7 @@ template <class Impl>
 class ValuesWorld final : public World {
 public:
     Coro<> victim() override {
-        std::vector<Task<int>> tasks;
-        tasks.reserve(5);
-        for (int i = 0; i < 5; ++i) tasks.push_back(coaio::create_task(number(i)));
-        stream_.emplace(Impl::as_completed(std::move(tasks)));
+        stream_.emplace(Impl::as_completed(five_numbers()));
         std::vector<Coro<int>> values;
         for (auto value : *stream_) values.push_back(std::move(value));
         expect(values.size() == 5, "there are not as many coroutines as awaitables");
@@ -200,11 +202,6 @@ public:
     }
 
 private:
-    static Coro<int> number(int i) {
-        co_await linger();
-        co_await linger();
-        co_return i;
-    }
     Coro<> take(Coro<int> value) {
         co_await linger();
         try {

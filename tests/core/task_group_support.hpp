@@ -9,6 +9,7 @@
 #include <coaio/core/testing.hpp>
 #include <coaio/core/timeout.hpp>
 
+#include "core/delayed.hpp"
 #include "support/catch.hpp"
 
 #include <memory>
@@ -27,16 +28,6 @@ using Log = std::vector<std::string>;
 
 inline Coro<> ticks(int count) {
     for (int i = 0; i < count; ++i) co_await coaio::sleep(0s);
-}
-
-inline Coro<int> value_after(coaio::Duration delay, int value) {
-    co_await coaio::sleep(delay);
-    co_return value;
-}
-
-inline Coro<> fail_after(coaio::Duration delay, std::string what) {
-    co_await coaio::sleep(delay);
-    throw std::runtime_error(what);
 }
 
 inline Coro<> hang(Log& log, std::string name) {

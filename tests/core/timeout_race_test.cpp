@@ -9,6 +9,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
 
+#include "core/delayed.hpp"
 #include "support/catch.hpp"
 
 #include <optional>
@@ -23,6 +24,7 @@ using coaio::Coro;
 using coaio::create_task;
 using coaio::Future;
 using coaio::Timeout;
+using tests::now;
 
 namespace {
 
@@ -56,8 +58,6 @@ template <class F>
 void just_before_timeout(coaio::Duration delay, F function) {
     coaio::get_running_loop().call_later(delay, std::move(function));
 }
-
-coaio::Duration now() { return coaio::Clock::now().time_since_epoch(); }
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include <coaio/core/task_group.hpp>
 #include <coaio/core/testing.hpp>
 
+#include "core/delayed.hpp"
 #include "support/catch.hpp"
 
 #include <memory>
@@ -21,13 +22,9 @@ using namespace std::chrono_literals;
 using coaio::Coro;
 using coaio::create_task;
 using coaio::Timeout;
+using tests::value_after;
 
 namespace {
-
-Coro<int> value_after(coaio::Duration delay, int value) {
-    co_await coaio::sleep(delay);
-    co_return value;
-}
 
 Coro<> fall_asleep(coaio::Duration delay) { co_await coaio::sleep(delay); }
 

@@ -6,6 +6,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/testing.hpp>
 
+#include "core/delayed.hpp"
 #include "support/catch.hpp"
 
 #include <cstddef>
@@ -18,20 +19,11 @@ using coaio::Coro;
 using coaio::create_task;
 using coaio::Future;
 using coaio::Task;
+using tests::fail_after;
+using tests::now;
+using tests::value_after;
 
 namespace {
-
-Coro<int> value_after(coaio::Duration delay, int value) {
-    co_await coaio::sleep(delay);
-    co_return value;
-}
-
-Coro<int> fail_after(coaio::Duration delay, std::string what) {
-    co_await coaio::sleep(delay);
-    throw std::runtime_error(what);
-}
-
-coaio::Duration now() { return coaio::Clock::now().time_since_epoch(); }
 
 // How many would be told of the future's end.
 struct Hooks : coaio::detail::FutureBase {
@@ -75,7 +67,7 @@ TEST_CASE("WAI-05, WAI-07, WAI-09: when wait returns") {
     auto main = []() -> Coro<> {
         std::vector<Task<int>> tasks;
         tasks.push_back(create_task(value_after(1s, 1)));
-        tasks.push_back(create_task(fail_after(2s, "x")));
+        tasks.push_back(create_task(fail_after<int>(2s, "x")));
         tasks.push_back(create_task(value_after(3s, 3)));
         auto first = co_await coaio::wait(tasks, coaio::FIRST_COMPLETED);
         REQUIRE(now() == 1s);

@@ -10,6 +10,7 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
 
+#include "core/reports.hpp"
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
 
@@ -130,23 +131,6 @@ public:
 private:
     std::vector<Task<>> tasks_;
     std::vector<Task<>> fragile_;
-};
-
-/// What the running loop reports from here on: a failure, too.
-class Reports {
-public:
-    Reports() {
-        coaio::get_running_loop().set_exception_handler(
-            [lines = lines_](coaio::Loop&, const coaio::ExceptionContext& context) {
-                lines->push_back(context.message);
-            });
-    }
-    void expect_none() const {
-        if (!lines_->empty()) throw std::logic_error("reported: " + lines_->front());
-    }
-
-private:
-    std::shared_ptr<std::vector<std::string>> lines_ = std::make_shared<std::vector<std::string>>();
 };
 
 /// A world whose victims are cancelled now and then, at the wrong moment with luck.
