@@ -191,6 +191,8 @@ coaio::Coro<Crawler::Attempt> Crawler::attempt(coaio::http::Url url, FetchOption
         using Reason = coaio::net::TlsError::Reason;
         result.how.for_good = error.reason() == Reason::certificate || error.reason() == Reason::configuration;
         result.error = error.what();
+    } catch (const FetchRefused&) {
+        throw;
     } catch (const std::exception& error) {
         result.error = error.what();
     }

@@ -37,9 +37,13 @@ constexpr std::string_view select_referrers =
     "select p.url, l.line from links l join pages p on p.id = l.page_id "
     "where l.crawl_id = $1 and md5(l.target) = md5($2) and l.target = $2 order by p.id, l.ordinal limit 3";
 
+// A worker that stands still in a transaction holds rows that whoever has its hosts next must write: for its lease. What
+// of it waits for a row by then gives up before, or it would have the row next, and hold it as long.
 coaio::db::Pool pool_of(const crawl::WorkerOptions& options, std::size_t sessions) {
-    return coaio::db::Pool(options.database_url,
-                           pool_options(sessions, std::string(program)).acquire_timeout(connection_wait));
+    auto settings = pool_options(sessions, std::string(program)).acquire_timeout(connection_wait);
+    settings.setting("idle_in_transaction_session_timeout", std::to_string(options.lease.count()) + "ms");
+    settings.setting("lock_timeout", std::to_string(options.lease.count() / 2) + "ms");
+    return coaio::db::Pool(options.database_url, std::move(settings));
 }
 
 coaio::db::JobWorkerOptions job_options(const crawl::WorkerOptions& options, crawl::Screen& screen) {
@@ -64,6 +68,26 @@ public:
 private:
     std::set<crawl::Crawler*>* set_;
     crawl::Crawler* crawler_;
+};
+
+/// Asks the host for nothing once another worker may have it. The share is cancelled by then, unless this process stood
+/// still and has just woken up.
+class HeldFetcher final : public crawl::Fetcher {
+public:
+    HeldFetcher(std::unique_ptr<crawl::Fetcher> fetcher, const coaio::db::Job& job, const Hold& hold)
+        : fetcher_(std::move(fetcher)), job_(&job), hold_(&hold) {}
+
+    coaio::Coro<crawl::Answer> fetch(coaio::http::Url url, crawl::FetchOptions options) override {
+        if (coaio::Clock::now() >= job_->lease_until()) {
+            throw crawl::FetchRefused("the lease of " + hold_->host + " is over: another worker may have it");
+        }
+        return fetcher_->fetch(std::move(url), options);
+    }
+
+private:
+    std::unique_ptr<crawl::Fetcher> fetcher_;
+    const coaio::db::Job* job_;
+    const Hold* hold_;
 };
 
 coaio::Coro<> wind_down_later(crawl::Crawler& crawler) {
@@ -170,7 +194,7 @@ coaio::Coro<> Worker::work_on_host(coaio::db::Job& job, const Hold& hold) {
     while (!stopping_ && !others && rest.count() == 0) {
         const auto crawl = co_await next_crawl(pool_, hold.host);
         if (crawl) {
-            rest = co_await crawl_share(*crawl, hold);
+            rest = co_await crawl_share(*crawl, job, hold);
             others = co_await queue_.has_ready();
             continue;
         }
@@ -185,10 +209,11 @@ coaio::Coro<> Worker::work_on_host(coaio::db::Job& job, const Hold& hold) {
 }
 
 // Gives how long the host wants to be left alone.
-coaio::Coro<std::chrono::milliseconds> Worker::crawl_share(const SharedCrawl& crawl, const Hold& hold) {
+coaio::Coro<std::chrono::milliseconds> Worker::crawl_share(const SharedCrawl& crawl, const coaio::db::Job& job,
+                                                           const Hold& hold) {
     auto options = options_of(crawl.starts, crawl.settings);
     if (!options_.user_agent.empty()) options.user_agent = options_.user_agent;
-    const auto fetcher = make_fetcher_(options);
+    HeldFetcher fetcher(make_fetcher_(options), job, hold);
     crawl::Crawler* running = nullptr;
     ShareOptions share;
     share.pages = options_.share;
@@ -198,7 +223,7 @@ coaio::Coro<std::chrono::milliseconds> Worker::crawl_share(const SharedCrawl& cr
     };
     ShareStore pages(pool_, hold, crawl.id, options, std::move(share));
     co_await pages.prepare();
-    crawl::Crawler crawler(std::move(options), *fetcher, pages);
+    crawl::Crawler crawler(std::move(options), fetcher, pages);
     running = &crawler;
     const Entry entry(shares_, crawler);
     if (stopping_) crawler.wind_down();

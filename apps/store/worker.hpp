@@ -63,7 +63,8 @@ private:
     coaio::Coro<> stop_when_done();
     coaio::Coro<> work_on(coaio::db::Job& job);
     coaio::Coro<> work_on_host(coaio::db::Job& job, const Hold& hold);
-    coaio::Coro<std::chrono::milliseconds> crawl_share(const SharedCrawl& crawl, const Hold& hold);
+    coaio::Coro<std::chrono::milliseconds> crawl_share(const SharedCrawl& crawl, const coaio::db::Job& job,
+                                                       const Hold& hold);
     coaio::Coro<> run_share(crawl::Crawler& crawler);
     void count(std::int64_t crawl, const crawl::FinishedPage& page);
 

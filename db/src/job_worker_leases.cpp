@@ -49,12 +49,13 @@ Coro<> JobWorkerState::renew() {
         Held& held = *at->second;
         const auto answer = found.find(key);
         if (answer == found.end() && held.job.completed()) {
-            held.renewed = held.deadline = TimePoint::max();  // it is done, and its handler may go on
+            held.renewed = TimePoint::max();  // it is done, and its handler may go on
+            held.job.hold_until(held.renewed);
         } else if (answer == found.end()) {
             if (held.phase != Phase::ending) lose(held, "it was given to others, or removed");
         } else if (answer->second) {
             held.renewed = sent;
-            held.deadline = sent + options_.lease_;
+            held.job.hold_until(sent + options_.lease_);  // by the server it ends later
         }
     }
 }
@@ -67,7 +68,7 @@ Coro<> JobWorkerState::watch_deadlines() {
         const TimePoint now = Clock::now();
         std::vector<Held*> over;
         for (const auto& [key, held] : held_) {
-            if (!held->lost && held->phase != Phase::ending && held->deadline - margin <= now)
+            if (!held->lost && held->phase != Phase::ending && held->job.lease_until() - margin <= now)
                 over.push_back(held.get());
         }
         for (Held* held : over) lose(*held, "its lease could not be renewed in time");

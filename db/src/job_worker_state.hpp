@@ -54,7 +54,6 @@ private:
             : job(id, std::move(payload), attempt, failures, max_attempts) {}
 
         Job job;
-        TimePoint deadline;  ///< from the sending of the last renewal: others may have it soon after
         TimePoint renewed;
         std::optional<Task<>> task;
         Phase phase = Phase::waiting;

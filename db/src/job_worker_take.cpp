@@ -74,7 +74,7 @@ Coro<std::size_t> JobWorkerState::claim(std::size_t most) {
         auto held = std::make_unique<Held>(row[0].as<std::int64_t>(), row[4].as<Json>(), row[1].as<int>(),
                                            row[2].as<int>(), row[3].as<int>());
         held->renewed = sent;
-        held->deadline = sent + options_.lease_;
+        held->job.hold_until(sent + options_.lease_);
         waiting_.push_back(held.get());
         const Key key(held->job.id(), held->job.attempt());
         held_.emplace(key, std::move(held));

@@ -69,7 +69,7 @@ Coro<> JobWorkerState::write() {
         for (const JobEnding& ending : sending_) {
             // What was sent twice may have been written by the first; nobody else could within the lease.
             const auto at = held_.find(Key(ending.id, ending.attempt));
-            const bool ours = again && at != held_.end() && now < at->second->deadline;
+            const bool ours = again && at != held_.end() && now < at->second->job.lease_until();
             acknowledge(ending, ours || written.contains(ending.id));
         }
         co_return;

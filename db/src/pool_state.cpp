@@ -122,7 +122,7 @@ private:
 
 bool PoolState::deadlocked() const noexcept {
     return slots_.size() >= values_.max_size && std::all_of(slots_.begin(), slots_.end(), [](const Slot& each) {
-               return each.state == Slot::State::in_use && each.holder_waits;
+               return each.state == Slot::State::in_use && each.holder_waits && !each.disowned;
            });
 }
 
@@ -134,8 +134,9 @@ void PoolState::require_open() {
 
 bool PoolState::held_by_running_task() const noexcept {
     const auto* const running = coaio::detail::thread_state.task;
-    return std::any_of(slots_.begin(), slots_.end(),
-                       [running](const Slot& each) { return each.holder && each.holder->state().get() == running; });
+    return std::any_of(slots_.begin(), slots_.end(), [running](const Slot& each) {
+        return each.holder && !each.disowned && each.holder->state().get() == running;
+    });
 }
 
 Coro<Lease> PoolState::acquire(std::source_location where) {
@@ -263,6 +264,7 @@ void PoolState::throw_timeout(Duration waited) const {
 void PoolState::give_back(Slot& slot) noexcept {
     slot.holder.reset();
     slot.holder_waits = false;
+    slot.disowned = false;
     if (!loop_alive()) {
         remove(slot, &PoolClosures::shut);
         return;

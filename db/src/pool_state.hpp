@@ -36,6 +36,7 @@ struct Slot {
     TimePoint taken{};
     std::source_location where;  // it was taken
     bool holder_waits = false;   // for another one of this pool
+    bool disowned = false;       // it is to be given back as soon as what is done on it has ended
     std::uint64_t era = 0;
     std::optional<AnyTask> holder;
     std::optional<AnyTask> worker;  // opens or cleans it
@@ -58,6 +59,10 @@ public:
     [[nodiscard]] Slot& slot() const noexcept { return *slot_; }
     [[nodiscard]] std::shared_ptr<Connector> connector() const noexcept;
     void give_back() noexcept;
+    /// Its holder has given it back, and nobody waits for that holder any more, while something is still done on it.
+    void disown() noexcept {
+        if (slot_ != nullptr) slot_->disowned = true;
+    }
 
 private:
     std::shared_ptr<PoolState> pool_;

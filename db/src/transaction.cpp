@@ -67,6 +67,7 @@ std::shared_ptr<detail::Path> Transaction::path() const { return std::make_share
 
 Coro<> Transaction::begin() {
     detail::Link& link = use_->link(outer_);
+    const detail::Use::Work work(*use_);
     if (link.state() == detail::LinkState::unread) co_await link.settle();
     // Before anything is sent, so that there is nothing to roll back to.
     if (detail::cancellation_due()) co_await detail::throw_if_cancelled();
@@ -110,18 +111,20 @@ Coro<> Transaction::begin() {
 }
 
 Coro<> Transaction::roll_back(std::exception_ptr cause) {
+    const detail::Use::Work work(*use_);
     std::string sql;
     if (nested_) {
         sql = "rollback to savepoint " + savepoint() + "; release savepoint " + savepoint();
     } else {
         sql = "rollback";
     }
-    co_await use_->undo(std::move(sql));
+    co_await use_->undo(id_, std::move(sql));
     if (watch_) watch_->watch.fail(cause);
     use_->close_scope(id_);
 }
 
 Coro<> Transaction::commit() {
+    const detail::Use::Work work(*use_);
     std::exception_ptr failure;
     try {
         detail::Link& link = use_->link(id_);

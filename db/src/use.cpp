@@ -17,8 +17,7 @@ const Link& Use::look() const {
 Link& Use::link(std::uint64_t scope) const {
     if (released_) throw UsageError("the connection was given back already");
     if (scopes_.back() != scope) {
-        const bool open = std::find(scopes_.begin(), scopes_.end(), scope) != scopes_.end();
-        if (open) throw UsageError("a transaction is open inside: use the handle that its body was given");
+        if (is_open(scope)) throw UsageError("a transaction is open inside: use the handle that its body was given");
         throw UsageError("the transaction is over: its handle lives as long as its body");
     }
     Link& link = lease_.link();
@@ -45,31 +44,30 @@ void Use::close_scope(std::uint64_t scope) noexcept {
 
 void Use::release() noexcept {
     released_ = true;
+    lease_.disown();
     step_done();
 }
 
 void Use::step_done() noexcept {
-    if (released_ && lease_ && lease_.link().state() != LinkState::busy) lease_.give_back();
+    const bool at_work = works_ > 0 || (lease_ && lease_.link().state() == LinkState::busy);
+    if (released_ && lease_ && !at_work) lease_.give_back();
+}
+
+bool Use::is_open(std::uint64_t scope) const noexcept {
+    return std::find(scopes_.begin(), scopes_.end(), scope) != scopes_.end();
 }
 
 Coro<Rows> Use::run(std::shared_ptr<Use> self, std::uint64_t scope, std::string sql, Params params) {
     Link& link = self->link(scope);
     if (scope != 0) refuse_chain(sql);
-    struct Done {
-        Use* use;
-        explicit Done(Use& of) noexcept : use(&of) {}
-        Done(const Done&) = delete;
-        Done& operator=(const Done&) = delete;
-        ~Done() { use->step_done(); }
-    };
-    const Done done(*self);
+    const Work work(*self);
     const TraceSource& trace = self->connector()->trace();
     if (trace) sql = traced(std::move(sql), trace);
     co_return co_await link.run(sql, params);
 }
 
-Coro<bool> Use::undo(std::string commands) {
-    if (!lease_) co_return false;  // who gave it back has undone it
+Coro<bool> Use::undo(std::uint64_t scope, std::string commands) {
+    if (!lease_ || !is_open(scope)) co_return false;
     Link& link = lease_.link();
     const LinkState state = link.state();
     if (state == LinkState::idle || state == LinkState::broken) co_return state == LinkState::idle;

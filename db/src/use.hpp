@@ -3,6 +3,7 @@
 
 #include "pool_state.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,9 +30,25 @@ public:
     /// What ran on it has ended.
     void step_done() noexcept;
 
+    /// While it lives the link is not given back, and its place in the pool is taken.
+    class Work {
+    public:
+        explicit Work(Use& use) noexcept : use_(&use) { ++use_->works_; }
+        Work(const Work&) = delete;
+        Work& operator=(const Work&) = delete;
+        ~Work() {
+            --use_->works_;
+            use_->step_done();
+        }
+
+    private:
+        Use* use_;
+    };
+
     [[nodiscard]] static Coro<Rows> run(std::shared_ptr<Use> self, std::uint64_t scope, std::string sql, Params params);
-    /// Undoes a transaction or savepoint by `commands`, whatever happens; false when it had to close the session.
-    [[nodiscard]] Coro<bool> undo(std::string commands);
+    /// Undoes the transaction or savepoint of `scope` by `commands`, whatever happens; false when it had to close the
+    /// session, or the one around it was undone before, or it was given back.
+    [[nodiscard]] Coro<bool> undo(std::uint64_t scope, std::string commands);
 
     /// Another session with the same database can be had here, also when the link was given back and its pool is gone.
     [[nodiscard]] const std::shared_ptr<Connector>& connector() const noexcept { return connector_; }
@@ -39,10 +56,13 @@ public:
     [[nodiscard]] Duration cancel_timeout() const noexcept { return cancel_timeout_; }
 
 private:
+    [[nodiscard]] bool is_open(std::uint64_t scope) const noexcept;
+
     Lease lease_;
     std::shared_ptr<Connector> connector_;
     std::vector<std::uint64_t> scopes_ = std::vector<std::uint64_t>(1, 0);
     std::uint64_t last_scope_ = 0;
+    std::size_t works_ = 0;
     bool released_ = false;
     CommitValues commit_;
     Duration cancel_timeout_;

@@ -168,7 +168,13 @@ Coro<> outlive_a_failed_heartbeat(std::string url) {
     co_await queue.prepare();
     co_await put(queue, tests::numbered(1));
     coaio::Event go_on;
-    auto handler = [&go_on](db::Job&) -> Coro<> { co_await go_on.wait(); };
+    coaio::TimePoint first_lease;
+    coaio::TimePoint last_lease;
+    auto handler = [&](db::Job& job) -> Coro<> {
+        first_lease = job.lease_until();
+        co_await go_on.wait();
+        last_lease = job.lease_until();
+    };
     const db::JobWorker worker(queue, handler, tests::quick_worker().lease(3s));
     auto running = coaio::create_task(worker.run());
     const bool taken = co_await tests::comes_true(pool, "exists (select from coaio_job where state = 'running')");
@@ -188,6 +194,8 @@ Coro<> outlive_a_failed_heartbeat(std::string url) {
     co_await running;
     CHECK(worker.statistics().completed == 1);
     CHECK(worker.statistics().lost == 0);
+    CHECK(first_lease < last_lease);
+    CHECK(last_lease <= coaio::Clock::now() + 3s);
 }
 
 Coro<> lose_a_lease(std::string url, const tests::Database& database) {

@@ -89,6 +89,44 @@ Coro<> release_in_a_transaction(std::string url) {
     CHECK(rows == 0);
 }
 
+// Its savepoint and its number may be another transaction's by then, on the same connection or on one of another hand.
+Coro<> outlive_the_transaction_around(std::string url, bool same_hand) {
+    const db::Pool pool(url, db::PoolOptions().max_size(1).acquire_timeout(10s));
+    co_await pool.execute("create table t (n int)");
+    coaio::Event inserted;
+    coaio::Event go_on;
+    std::optional<coaio::Task<>> stray;
+    auto inner = [&](Transaction& tx) -> Coro<> {
+        co_await tx.execute("insert into t values (1)");
+        inserted.set();
+        co_await go_on.wait();
+    };
+    auto outer = [&](Transaction& tx) -> Coro<> {
+        stray = coaio::create_task(tx.transaction(inner));
+        co_await inserted.wait();
+        throw std::runtime_error("the body's own");
+    };
+    auto next = [&](Transaction& tx) -> Coro<> {
+        co_await tx.execute("insert into t values (2)");
+        go_on.set();
+        const bool refused = co_await tests::throws<db::UsageError>(*stray);
+        CHECK(refused);
+        co_await tx.execute("insert into t values (3)");
+    };
+    auto connection = co_await pool.acquire();
+    const bool failed = co_await tests::throws<std::runtime_error>(connection.transaction(outer));
+    CHECK(failed);
+    if (!same_hand) {
+        connection.release();
+        connection = co_await pool.acquire();
+    }
+    co_await connection.transaction(next);
+    connection.release();
+    const int sum = co_await pool.query_value<int>("select sum(n)::int from t");
+    CHECK(sum == 5);
+    CHECK(pool.statistics().opened == 1);
+}
+
 Coro<> release_while_busy(std::string url) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).acquire_timeout(5s));
     auto connection = co_await pool.acquire();
@@ -282,6 +320,12 @@ TEST_CASE("POL-17 POL-20: a connection given back behind a stream or a COPY ends
 TEST_CASE("a connection given back inside its transaction rolls it back", "[pgtest]") {
     tests::Database database;
     coaio::run(release_in_a_transaction(database.conninfo()));
+}
+
+TEST_CASE("TXN-05: a savepoint that outlives the transaction around it touches no later one", "[pgtest]") {
+    const bool same_hand = GENERATE(false, true);
+    tests::Database database;
+    coaio::run(outlive_the_transaction_around(database.conninfo(), same_hand));
 }
 
 TEST_CASE("POL-17: a connection given back while it is in use is back when that has ended", "[pgtest]") {

@@ -2,6 +2,7 @@
 #include <coaio/db/connection.hpp>
 #include <coaio/db/pool.hpp>
 
+#include <coaio/core/event.hpp>
 #include <coaio/core/gather.hpp>
 #include <coaio/core/loop.hpp>
 #include <coaio/core/run.hpp>
@@ -18,6 +19,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace db = coaio::db;
@@ -80,10 +82,13 @@ Coro<std::string> words_of_the_end(db::Pool pool) {
 Coro<> hear_the_farewell(tests::Postgres& server) {
     const db::Pool pool(server.conninfo(), db::PoolOptions().max_size(1));
     auto task = coaio::create_task(words_of_the_end(pool));
-    co_await coaio::to_thread([&server] {
-        CHECK(server.await_value("select count(*) from pg_stat_activity where wait_event = 'PgSleep'", "1"));
+    const bool slept = co_await coaio::to_thread([&server] {
+        const bool sleeps =
+            server.await_value("select count(*) from pg_stat_activity where wait_event = 'PgSleep'", "1");
         server.stop(tests::Stop::immediate);
+        return sleeps;
     });
+    CHECK(slept);
     const std::string words = co_await task;
     CHECK_THAT(words, tests::contains("57P0"));
     CHECK_THAT(words, tests::contains("terminating connection"));
@@ -204,6 +209,10 @@ Coro<> fail_with_the_backend(std::string url, const tests::Database& database) {
     CHECK(pool.statistics().in_use == 0);
 }
 
+constexpr auto with_tokens =
+    "create table t (n int); "
+    "create table coaio_commit (token uuid primary key, at timestamptz not null default now())";
+
 Coro<> write_once(db::Pool pool, int n) {
     auto body = [n](Transaction& tx) -> Coro<> { co_await tx.execute("insert into t values ($1)", n); };
     co_await pool.transaction(body);
@@ -220,6 +229,30 @@ Coro<> look_up_many(PostgresProxy& proxy, std::string url) {
     CHECK(proxy.most_sessions() <= 4);
     const auto rows = co_await pool.query_value<int>("select count(distinct n)::int from t");
     CHECK(rows == 20);
+    CHECK(pool.statistics().in_use == 0);
+}
+
+// The connection is given back, and wanted by somebody else, while another session asks what became of its COMMIT.
+Coro<> give_back_in_a_look_up(PostgresProxy& proxy, std::string url) {
+    const db::Pool pool(url, db::PoolOptions().max_size(1).commit_timeout(300ms));
+    coaio::Event asked;
+    proxy.on(Spot(Way::to_client, 'C').containing("COMMIT"), Fault::freeze_way());
+    proxy.on(Spot(Way::to_server, 'Q').containing("lock_timeout"),
+             Fault::delay(100ms).telling([&asked, &loop = coaio::get_running_loop()] {
+                 loop.call_soon_threadsafe([&asked] { asked.set(); });
+             }));
+    auto taken = co_await pool.acquire();
+    std::optional<db::Connection> connection(std::move(taken));
+    auto body = [](Transaction& tx) -> Coro<> { co_await tx.execute("insert into t values (1)"); };
+    auto commit = coaio::create_task(connection->transaction(body));
+    co_await asked.wait();
+    connection.reset();
+    CHECK(pool.statistics().in_use == 1);
+    const int rows = co_await pool.query_value<int>("select count(*)::int from t");
+    CHECK(rows == 1);
+    co_await commit;
+    CHECK(proxy.fired() == 2);
+    CHECK(proxy.most_sessions() == 1);
     CHECK(pool.statistics().in_use == 0);
 }
 
@@ -271,8 +304,14 @@ TEST_CASE("TXN-01: the error of a body arrives also where its ROLLBACK fails", "
 
 TEST_CASE("POL-01: who looks up what became of a COMMIT opens no session above the pool's size", "[pgtest]") {
     tests::Database database;
-    database.sql("create table t (n int); "
-                 "create table coaio_commit (token uuid primary key, at timestamptz not null default now())");
+    database.sql(with_tokens);
     PostgresProxy proxy(database.server());
     coaio::run(look_up_many(proxy, proxy.conninfo(database.name())));
+}
+
+TEST_CASE("POL-01: a connection that is given back while its COMMIT is looked up keeps its place", "[pgtest]") {
+    tests::Database database;
+    database.sql(with_tokens);
+    PostgresProxy proxy(database.server());
+    tests::run_timely(give_back_in_a_look_up(proxy, proxy.conninfo(database.name())));
 }

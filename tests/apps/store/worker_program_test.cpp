@@ -36,6 +36,7 @@ constexpr int page_count = 20;
 // Of a host: `/`, its pages, and one that is not there.
 constexpr int addresses_of_a_host = page_count + 2;
 constexpr auto longest_wait = 50s;
+constexpr auto leases = "select count(*) from coaio.coaio_job where lease_until > clock_timestamp()";
 
 /// Sites on 127.0.0.1, 127.0.0.2, …, each a host of its own, whose pages link to each other's. It sees who is at which
 /// host, by User-Agent, and can hold its answers back.
@@ -62,8 +63,14 @@ public:
     }
     [[nodiscard]] const std::vector<std::string>& urls() const noexcept { return urls_; }
 
-    /// So many answers are given, those that follow wait until `open`.
-    void hold_after(int answers) { left_ = answers; }
+    /// So many answers are given, those that follow wait until `open`; `held` is set when so many wait.
+    void hold_after(int answers, int waiting = 1) {
+        left_ = answers;
+        wanted_waiting_ = waiting;
+        waiting_ = 0;
+        held_.clear();
+        gate_.clear();
+    }
     [[nodiscard]] coaio::Event& held() noexcept { return held_; }
     /// All answers wait until so many workers have come.
     void hold_until_workers(std::size_t count) {
@@ -105,7 +112,7 @@ private:
         workers_.insert(worker);
         if (wanted_workers_ != 0 && workers_.size() >= wanted_workers_) open();
         if (left_ == 0) {
-            held_.set();
+            if (++waiting_ >= wanted_waiting_) held_.set();
             co_await gate_.wait();
         }
         if (left_ > 0) --left_;
@@ -140,6 +147,8 @@ private:
     std::set<std::string> workers_;
     std::map<std::string, int> requests_;
     int left_ = -1;
+    int waiting_ = 0;
+    int wanted_waiting_ = 1;
     std::size_t wanted_workers_ = 0;
     int overlaps_ = 0;
     coaio::Event held_;
@@ -152,9 +161,10 @@ struct Scene {
     Scene(const Scene&) = delete;
     Scene& operator=(const Scene&) = delete;
 
-    coaio::Coro<> enqueue() {
+    coaio::Coro<> enqueue(std::vector<std::string> more = {}) {
         co_await sites.start();
         std::vector<std::string> words = {"enqueue", database_word, "--no-sitemaps", "--retries=0"};
+        words.insert(words.end(), more.begin(), more.end());
         for (const auto& url : sites.urls()) words.push_back(url + "/");
         CrawlProgram program(std::move(words));
         const int code = co_await program.ended();
@@ -240,6 +250,53 @@ coaio::Coro<> kill_one() {
     co_await scene.sites.stop();
 }
 
+// One stands still for longer than its leases, and wakes up while another one is at its hosts. It waits for all of them
+// when it stops, so that no request is just being sent, which nothing could hold back later.
+coaio::Coro<> freeze_one() {
+    Scene scene;
+    const std::vector<std::string> one_at_a_time = {"--per-host=1"};
+    co_await scene.enqueue(one_at_a_time);
+    scene.sites.hold_after(25, host_count);
+    CrawlProgram first(scene.worker("first", {"--lease=1", "--until-done"}));
+    co_await scene.sites.held().wait();
+    first.signal(SIGSTOP);
+    scene.sites.open();
+    while (scene.database.value(leases) != "0") co_await coaio::sleep(10ms);
+    scene.sites.hold_after(10);
+    CrawlProgram second(scene.worker("second", {"--lease=20", "--until-done"}));
+    co_await scene.sites.held().wait();
+    const std::string before = first.log();
+    first.signal(SIGCONT);
+    while (first.log() == before) co_await coaio::sleep(5ms);
+    CHECK(scene.sites.overlaps() == 0);
+    scene.sites.open();
+    const int first_code = co_await first.ended();
+    const int second_code = co_await second.ended();
+    INFO(first.log() + second.log());
+    CHECK((first_code == 0 || first_code == 2));
+    CHECK((second_code == 0 || second_code == 2));
+    scene.check_whole();
+    co_await scene.sites.stop();
+}
+
+// Nobody else has its hosts meanwhile: what it may not ask for any more is no broken page.
+coaio::Coro<> freeze_the_only_one() {
+    Scene scene;
+    co_await scene.enqueue();
+    scene.sites.hold_after(25);
+    CrawlProgram worker(scene.worker("only", {"--lease=1", "--until-done"}));
+    co_await scene.sites.held().wait();
+    worker.signal(SIGSTOP);
+    scene.sites.open();
+    while (scene.database.value(leases) != "0") co_await coaio::sleep(10ms);
+    worker.signal(SIGCONT);
+    const int code = co_await worker.ended();
+    INFO(worker.log());
+    CHECK(code == 2);
+    scene.check_whole();
+    co_await scene.sites.stop();
+}
+
 coaio::Coro<> terminate_one(int signal) {
     Scene scene;
     co_await scene.enqueue();
@@ -299,6 +356,14 @@ TEST_CASE("two workers fetch every page once, and are never at one host together
 
 TEST_CASE("others go on with the hosts of a worker that is killed, and fetch nothing that was committed") {
     coaio::run(within_limit(kill_one()));
+}
+
+TEST_CASE("a worker that stood still beyond its leases is at no host that has passed to another one") {
+    coaio::run(within_limit(freeze_one()));
+}
+
+TEST_CASE("a worker that stood still beyond its leases, and whose hosts nobody took, goes on and loses no page") {
+    coaio::run(within_limit(freeze_the_only_one()));
 }
 
 TEST_CASE("a worker that gets SIGTERM or SIGINT commits what it has asked for") {

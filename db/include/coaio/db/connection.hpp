@@ -48,7 +48,8 @@ public:
     /// A parameter that the server reports, such as "TimeZone"; empty where it does not.
     [[nodiscard]] std::string parameter(const std::string& name) const;
 
-    /// Gives it back now. Using it afterwards is a UsageError; again: no effect.
+    /// Gives it back now, or as soon as what runs on it has ended: a statement, or a COMMIT and what is found out about it.
+    /// A transaction that is open is rolled back. Using it afterwards is a UsageError; again: no effect.
     void release() noexcept;
 
     /// For the library.

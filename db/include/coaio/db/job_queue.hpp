@@ -86,6 +86,11 @@ public:
     [[nodiscard]] int failures() const noexcept { return failures_; }
     [[nodiscard]] int max_attempts() const noexcept { return max_attempts_; }
 
+    /// When others may have it at the earliest, by this machine's clock; it moves on as the lease is renewed. A handler is
+    /// cancelled before that, but a process may stand still at any instant, and go on in the middle of a step: look at the
+    /// clock right before what cannot be undone.
+    [[nodiscard]] TimePoint lease_until() const noexcept { return lease_until_; }
+
     /// When the handler ends normally, the job is not done but runs again after `delay`; that counts as no failure.
     void snooze(Duration delay) noexcept { snooze_ = delay; }
 
@@ -100,6 +105,7 @@ public:
         : id_(id), payload_(std::move(payload)), attempt_(attempt), failures_(failures), max_attempts_(max_attempts) {}
     [[nodiscard]] const std::optional<Duration>& snoozed() const noexcept { return snooze_; }
     [[nodiscard]] bool completed() const noexcept { return completed_; }
+    void hold_until(TimePoint time) noexcept { lease_until_ = time; }
 
 private:
     static Coro<> complete_by(Job& job, Coro<std::uint64_t> removal);
@@ -109,6 +115,7 @@ private:
     int attempt_;
     int failures_;
     int max_attempts_;
+    TimePoint lease_until_ = TimePoint::max();
     std::optional<Duration> snooze_;
     bool completed_ = false;
 };
