@@ -97,6 +97,18 @@ coaio::Coro<> wind_down_later(crawl::Crawler& crawler) {
 
 coaio::Coro<> await_task(coaio::Task<> task) { co_await task; }
 
+// What a failure of `work` that passes by itself takes away is not worth the rest that the host is to have.
+coaio::Coro<bool> unless_it_passes(coaio::Coro<> work) {
+    std::exception_ptr failure;
+    try {
+        co_await std::move(work);
+    } catch (const std::exception&) {
+        failure = std::current_exception();
+    }
+    if (failure && !is_passing(failure)) std::rethrow_exception(failure);
+    co_return !failure;
+}
+
 }  // namespace
 
 Worker::Worker(crawl::WorkerOptions options, MakeFetcher make_fetcher, crawl::Screen& screen)
@@ -109,8 +121,7 @@ Worker::Worker(crawl::WorkerOptions options, MakeFetcher make_fetcher, crawl::Sc
 
 coaio::Coro<> Worker::run() {
     began_ = coaio::Clock::now();
-    co_await create_schema(pool_);
-    co_await queue_.prepare();
+    co_await make_tables();
     const auto body = [this](coaio::TaskGroup& group) -> coaio::Coro<> {
         if (!options_.quiet) group.create_task(show_progress(), {.name = "progress"});
         if (options_.until_done) group.create_task(stop_when_done(), {.name = "look for the end"});
@@ -118,6 +129,13 @@ coaio::Coro<> Worker::run() {
         group.cancel();
     };
     co_await coaio::task_group(body);
+}
+
+// With patience for whoever reads the tables for long.
+coaio::Coro<> Worker::make_tables() {
+    const coaio::db::Pool pool(options_.database_url, pool_options(1, std::string(program)));
+    co_await create_schema(pool);
+    co_await host_queue(pool).prepare();
 }
 
 void Worker::stop() {
@@ -195,7 +213,9 @@ coaio::Coro<> Worker::work_on_host(coaio::db::Job& job, const Hold& hold) {
         const auto crawl = co_await next_crawl(pool_, hold.host);
         if (crawl) {
             rest = co_await crawl_share(*crawl, job, hold);
-            others = co_await queue_.has_ready();
+            auto looking = look_for_others(others);
+            const bool looked = co_await unless_it_passes(std::move(looking));
+            if (!looked) break;
             continue;
         }
         const bool ended = co_await end_if_idle(pool_, job, hold);
@@ -207,6 +227,8 @@ coaio::Coro<> Worker::work_on_host(coaio::db::Job& job, const Hold& hold) {
     }
     job.snooze(rest);
 }
+
+coaio::Coro<> Worker::look_for_others(bool& others) { others = co_await queue_.has_ready(); }
 
 // Gives how long the host wants to be left alone.
 coaio::Coro<std::chrono::milliseconds> Worker::crawl_share(const SharedCrawl& crawl, const coaio::db::Job& job,
@@ -234,8 +256,12 @@ coaio::Coro<std::chrono::milliseconds> Worker::crawl_share(const SharedCrawl& cr
         failure = std::current_exception();
     }
     if (failure && !holds<CrawlOver>(failure)) std::rethrow_exception(failure);
-    if (!failure) co_await pages.keep_tries(crawler.frontier());
-    co_return crawler.frontier().rest(crawl::loop_now());
+    const auto rest = crawler.frontier().rest(crawl::loop_now());
+    if (!failure) {
+        auto keeping = pages.keep_tries(crawler.frontier());
+        co_await unless_it_passes(std::move(keeping));
+    }
+    co_return rest;
 }
 
 coaio::Coro<> Worker::run_share(crawl::Crawler& crawler) {

@@ -58,11 +58,13 @@ private:
     };
 
     void stop();
+    coaio::Coro<> make_tables();
     coaio::Coro<> work_until_stopped();
     coaio::Coro<> show_progress();
     coaio::Coro<> stop_when_done();
     coaio::Coro<> work_on(coaio::db::Job& job);
     coaio::Coro<> work_on_host(coaio::db::Job& job, const Hold& hold);
+    coaio::Coro<> look_for_others(bool& others);
     coaio::Coro<std::chrono::milliseconds> crawl_share(const SharedCrawl& crawl, const coaio::db::Job& job,
                                                        const Hold& hold);
     coaio::Coro<> run_share(crawl::Crawler& crawler);

@@ -34,6 +34,7 @@ Coro<> JobWorkerState::renew() {
     std::vector<std::int32_t> attempts;
     for (const auto& [key, held] : held_) {
         if (held->lost || sent - held->renewed < options_.lease_ / 4) continue;
+        if (held->phase != Phase::ending && held->job.lease_until() <= sent) continue;  // it is about to be lost
         keys.push_back(key);
         ids.push_back(key.first);
         attempts.push_back(key.second);

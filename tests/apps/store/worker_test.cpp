@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -55,9 +56,11 @@ private:
 /// What one worker sees of the sites.
 class Eyes final : public crawl::Fetcher {
 public:
-    Eyes(tests::Site& site, Visits& visits, int worker) : site_(&site), visits_(&visits), worker_(worker) {}
+    Eyes(tests::Site& site, Visits& visits, int worker, std::function<void()>& stall)
+        : site_(&site), visits_(&visits), worker_(worker), stall_(stall) {}
     coaio::Coro<crawl::Answer> fetch(coaio::http::Url url, crawl::FetchOptions options) override {
         const Visit visit(*visits_, url.host(), worker_);
+        if (stall_ && url.path() != "/") std::exchange(stall_, nullptr)();
         co_return co_await site_->fetch(std::move(url), options);
     }
 
@@ -80,6 +83,7 @@ private:
     tests::Site* site_;
     Visits* visits_;
     int worker_;
+    std::function<void()>& stall_;
 };
 
 /// Workers on one loop.
@@ -89,7 +93,9 @@ public:
 
     void add_worker() {
         const int number = static_cast<int>(workers_.size());
-        auto make = [this, number](const crawl::Options&) { return std::make_unique<Eyes>(*site_, visits, number); };
+        auto make = [this, number](const crawl::Options&) {
+            return std::make_unique<Eyes>(*site_, visits, number, stall);
+        };
         workers_.push_back(std::make_unique<store::Worker>(options, std::move(make), screen_));
     }
     coaio::Coro<> run(int count) {
@@ -105,6 +111,7 @@ public:
 
     crawl::WorkerOptions options;
     Visits visits;
+    std::function<void()> stall;  // once, in the step in which a page is asked for that is no start
 
 private:
     crawl::Output output() {
@@ -288,6 +295,39 @@ coaio::Coro<> wait_between_shares() {
     for (std::size_t i = 1; i < 3; ++i) CHECK(site.requests()[i].at - site.requests()[i - 1].at >= 300ms);
 }
 
+// The whole thread stands still in a step for longer than the lease, and the pages that come next in it are not asked for
+// any more. Nor are they broken.
+coaio::Coro<> stand_still_in_a_step() {
+    const tests::Database database;
+    tests::Site site;
+    std::map<std::string, std::string> all = {{"http://a/", "done200"}};
+    std::vector<std::string> targets;
+    for (int i = 1; i <= 3; ++i) {
+        targets.push_back(address(0, i));
+        site.add(targets.back(), tests::page("here"));
+        all.emplace(targets.back(), "done200");
+    }
+    site.add("http://a/", tests::links(targets));
+    auto options = tests::crawl_of({"http://a/"});
+    options.ignore_robots = true;
+    options.manners.max_retries = 0;
+    co_await put(database.conninfo(), options);
+    Crew crew(database.conninfo(), site);
+    crew.options.lease = 400ms;
+    crew.options.until_done = true;
+    crew.stall = [] {
+        const auto until = std::chrono::steady_clock::now() + 500ms;
+        while (std::chrono::steady_clock::now() < until) {}
+    };
+    co_await crew.run(1);
+    INFO(crew.log());
+    CHECK(stored_in(database) == all);
+    CHECK_THAT(crew.log(), contains("is lost"));
+    std::size_t asked = 0;
+    for (const auto& each : targets) asked += site.count(each);
+    CHECK(asked == 4);  // one, in whose step it stood still, a second time
+}
+
 coaio::Coro<> cancel_it() {
     const tests::Database database;
     tests::Site site;
@@ -357,6 +397,10 @@ TEST_CASE("a start that is redirected to another host, and links to others, make
 }
 
 TEST_CASE("the delay of a host holds between shares, whoever has them") { coaio::run(wait_between_shares()); }
+
+TEST_CASE("a worker that stood still for longer than its lease asks for nothing more, and nothing is lost") {
+    coaio::run(stand_still_in_a_step());
+}
 
 TEST_CASE("a crawl that is cancelled is not gone on with") { coaio::run(cancel_it()); }
 

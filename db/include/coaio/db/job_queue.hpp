@@ -86,9 +86,9 @@ public:
     [[nodiscard]] int failures() const noexcept { return failures_; }
     [[nodiscard]] int max_attempts() const noexcept { return max_attempts_; }
 
-    /// When others may have it at the earliest, by this machine's clock; it moves on as the lease is renewed. A handler is
-    /// cancelled before that, but a process may stand still at any instant, and go on in the middle of a step: look at the
-    /// clock right before what cannot be undone.
+    /// When others may have it at the earliest, by `Clock`; it moves on as the lease is renewed. A handler is cancelled
+    /// before that, but a process may stand still at any instant, and go on in the middle of a step: look at the clock right
+    /// before what cannot be undone. (A machine that sleeps, or is paused as a whole, does not see its clock go on.)
     [[nodiscard]] TimePoint lease_until() const noexcept { return lease_until_; }
 
     /// When the handler ends normally, the job is not done but runs again after `delay`; that counts as no failure.
