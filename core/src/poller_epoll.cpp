@@ -252,10 +252,15 @@ public:
     void let_go(KeptWatch& kept) noexcept override {
         Slot& slot = slots_[static_cast<std::size_t>(kept.fd())];
         slot.kept = nullptr;
-        if (std::exchange(slot.events, 0) != 0) remove(kept.fd(), slot);
+        const bool registered = std::exchange(slot.events, 0) != 0;
+        if (kept.fd_closed()) {
+            ++slot.generation;
+        } else if (registered) {
+            remove(kept.fd(), slot);
+        }
         if (slot.wait == nullptr) return;
-        io::detail::ReadinessWait& wait = *slot.wait;
-        unwatch(wait);
+        io::detail::ReadinessWait& wait = *std::exchange(slot.wait, nullptr);
+        --waits_;
         wait.complete(wait.wanted());  // nothing would be told of it any more
     }
 

@@ -312,7 +312,7 @@ void PqLink::close() noexcept {
     if (in_use_) {
         if (!session_) return;
         session_->hang_up();
-        if (session_->socket() < 0) registration_.reset();  // libpq has closed it: who waits for it is told by this
+        if (session_->socket() < 0) leave_loop();  // libpq has closed it: who waits for it is told by this
     } else {
         end();
     }
@@ -351,12 +351,17 @@ void PqLink::note_refusal(const ErrorFields& failure) noexcept {
     refused_to_write_ = by_setting || session_->reports("in_hot_standby", "on");
 }
 
+void PqLink::leave_loop() noexcept {
+    if (registration_ && session_ && session_->socket() < 0) registration_->forget();
+    registration_.reset();
+}
+
 void PqLink::end() noexcept {
     if (session_) only_reads_ = only_reads();
     if (turn_end_) turn_end_->cancel();
     turn_end_.reset();
     held_.reset();
-    registration_.reset();
+    leave_loop();
     session_.reset();
     in_flight_ = unread_ = copying_in_ = copying_out_ = false;
 }

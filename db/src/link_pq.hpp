@@ -208,6 +208,7 @@ private:
     void lane_push_later();
     void lane_let_go() noexcept;
     void start() noexcept { in_flight_ = sent_ = true; }
+    void leave_loop() noexcept;
     void end() noexcept;
     [[nodiscard]] bool only_reads() const;
     /// A server that only reads is not asked to write twice.
