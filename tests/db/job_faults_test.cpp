@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <csignal>
@@ -181,12 +182,17 @@ TEST_CASE("JOB-03, JOB-14: four worker processes, of which one after the other i
     std::vector<std::unique_ptr<Process>> workers;
     for (int i = 0; i < 4; ++i) workers.push_back(std::make_unique<Process>(database.conninfo()));
     std::size_t kills = 0;
+    std::string left;
     const auto begin = std::chrono::steady_clock::now();
     // The server waits a little, so that asking does not keep it busy.
     while (database.value("select " + none_left + " from pg_sleep(0.02)") != "t") {
         const auto now = std::chrono::steady_clock::now();
         REQUIRE(now - begin < limit);
         if (now - begin < interval * (kills + 1)) continue;
+        // On a machine so busy that nobody gets anything done in that time, they live longer.
+        std::string now_left = database.value("select count(*) from coaio_job");
+        if (now_left == left) continue;
+        left = std::move(now_left);
         auto& victim = workers[kills++ % workers.size()];
         victim = nullptr;
         victim = std::make_unique<Process>(database.conninfo());
