@@ -34,14 +34,16 @@ struct FetchOptions {
     bool check_only = false;
 };
 
-/// The host is not to be asked any more, by whoever crawls it now: that ends the crawl, and the page is still to be fetched.
+/// The host is not to be asked any more, by whoever crawls it now: that ends the crawl, and the page is still to be
+/// fetched.
 class FetchRefused final : public coaio::Error {
 public:
     using Error::Error;
 };
 
 /// Makes single requests: no redirect is followed, nothing is tried again.
-/// Errors: what stood in the way of an answer, or FetchRefused. There is no deadline inside. Cancellation: closes the connection.
+/// Errors: what stood in the way of an answer, or FetchRefused. There is no deadline inside. Cancellation: closes the
+/// connection.
 class Fetcher {
 public:
     Fetcher() = default;

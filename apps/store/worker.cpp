@@ -98,7 +98,7 @@ coaio::Coro<> wind_down_later(crawl::Crawler& crawler) {
 coaio::Coro<> await_task(coaio::Task<> task) { co_await task; }
 
 // What a failure of `work` that passes by itself takes away is not worth the rest that the host is to have.
-coaio::Coro<bool> unless_it_passes(coaio::Coro<> work) {
+coaio::Coro<> unless_it_passes(coaio::Coro<> work) {
     std::exception_ptr failure;
     try {
         co_await std::move(work);
@@ -106,7 +106,6 @@ coaio::Coro<bool> unless_it_passes(coaio::Coro<> work) {
         failure = std::current_exception();
     }
     if (failure && !is_passing(failure)) std::rethrow_exception(failure);
-    co_return !failure;
 }
 
 }  // namespace
@@ -213,9 +212,9 @@ coaio::Coro<> Worker::work_on_host(coaio::db::Job& job, const Hold& hold) {
         const auto crawl = co_await next_crawl(pool_, hold.host);
         if (crawl) {
             rest = co_await crawl_share(*crawl, job, hold);
+            others = true;  // where it cannot be known
             auto looking = look_for_others(others);
-            const bool looked = co_await unless_it_passes(std::move(looking));
-            if (!looked) break;
+            co_await unless_it_passes(std::move(looking));
             continue;
         }
         const bool ended = co_await end_if_idle(pool_, job, hold);

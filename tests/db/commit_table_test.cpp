@@ -11,6 +11,7 @@
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/throws.hpp"
+#include "support/token_table.hpp"
 
 #include <memory>
 #include <string>
@@ -24,9 +25,6 @@ using db::Transaction;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr const char* token_table =
-    "create table coaio_commit (token uuid primary key, at timestamptz not null default now())";
 
 Coro<> insert_one(const Transaction& tx) { co_await tx.execute("insert into t values (1)"); }
 
@@ -137,7 +135,7 @@ TEST_CASE("CMT-07: a look-up that meets silence is begun anew in time") {
 TEST_CASE("who may not write tokens and read them, or has no language for it, commits without", "[pgtest]") {
     tests::Database database;
     database.sql("create table t (n int)");
-    database.sql(token_table);
+    database.sql(tests::token_table);
     const Role role(database);
     std::string tokens = "0";
     SECTION("only reading") { database.sql("grant select on coaio_commit to " + role.name()); }
@@ -158,7 +156,7 @@ TEST_CASE("who may not write tokens and read them, or has no language for it, co
 TEST_CASE("a table of tokens that has gone fails one commit of a connection, and no other", "[pgtest]") {
     tests::Database database;
     database.sql("create table t (n int)");
-    database.sql(token_table);
+    database.sql(tests::token_table);
     std::string how;
     SECTION("dropped") { how = "drop table coaio_commit"; }
     SECTION("moved") { how = "create schema other; alter table coaio_commit set schema other"; }
@@ -168,7 +166,7 @@ TEST_CASE("a table of tokens that has gone fails one commit of a connection, and
 TEST_CASE("a transaction that only reads may write to temporary tables, and leaves no token", "[pgtest]") {
     tests::Database database;
     database.sql("create table t (n int)");
-    database.sql(token_table);
+    database.sql(tests::token_table);
     coaio::run(only_read(database.conninfo(), database));
 }
 
@@ -176,7 +174,7 @@ TEST_CASE("a table of tokens whose name would end the script that names it is no
     tests::Database database;
     const std::string schema = "\"a $coaio$ b\"";
     database.sql("create table t (n int); create schema " + schema);
-    database.sql("set search_path to " + schema + "; " + token_table);
+    database.sql("set search_path to " + schema + "; " + tests::token_table);
     const auto options = db::PoolOptions().setting("search_path", schema + ", public");
     coaio::run(write_once(db::Pool(database.conninfo(), options)));
     CHECK(database.value("select count(*) from t") == "1");

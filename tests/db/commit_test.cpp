@@ -11,6 +11,7 @@
 #include "support/postgres_proxy.hpp"
 #include "support/throws.hpp"
 #include "support/timely.hpp"
+#include "support/token_table.hpp"
 
 #include <csignal>
 
@@ -26,9 +27,6 @@ using namespace std::chrono_literals;
 using namespace std::string_literals;
 
 namespace {
-
-constexpr const char* token_table =
-    "create table coaio_commit (token uuid primary key, at timestamptz not null default now())";
 
 const Spot commit_sent = Spot(Way::to_server, 'Q').containing("commit\0"s).nth(0);
 const Spot commit_answered = Spot(Way::to_client, 'C').containing("COMMIT");
@@ -61,7 +59,7 @@ Coro<Outcome> outcome_of(const db::Pool& pool, db::TransactionOptions options = 
 struct Scene {
     explicit Scene(bool with_table = true) : proxy(database.server()), url(proxy.conninfo(database.name())) {
         database.sql("create table t (n int)");
-        if (with_table) database.sql(token_table);
+        if (with_table) database.sql(tests::token_table);
     }
     [[nodiscard]] int rows() const { return std::stoi(database.value("select count(*) from t")); }
 

@@ -13,6 +13,7 @@
 #include "support/postgres_proxy.hpp"
 #include "support/throws.hpp"
 #include "support/timely.hpp"
+#include "support/token_table.hpp"
 
 namespace db = coaio::db;
 using coaio::Clock;
@@ -112,9 +113,7 @@ Coro<Outcome> write(Scene& scene, int n) {
 void cut_everywhere(bool with_tokens) {
     Scene scene;
     scene.database.sql("create table t (n int)");
-    if (with_tokens) {
-        scene.database.sql("create table coaio_commit (token uuid primary key, at timestamptz default now())");
-    }
+    if (with_tokens) scene.database.sql(tests::token_table);
     int n = 0;  // of the transaction
     int unknown = 0;
     int committed = 0;
@@ -335,8 +334,8 @@ TEST_CASE("CAN-15: a loop that shuts down ends its queries within the time for c
 TEST_CASE("CMT-04: a lost COMMIT is found out although its connection is given back meanwhile, and the pool gone",
           "[pgtest]") {
     Scene scene;
-    scene.database.sql("create table t (n int); create table coaio_commit (token uuid primary key, at timestamptz not "
-                       "null default now())");
+    scene.database.sql("create table t (n int)");
+    scene.database.sql(tests::token_table);
     tests::run_timely(give_back_in_doubt(scene));
 }
 

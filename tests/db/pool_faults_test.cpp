@@ -14,6 +14,7 @@
 #include "support/postgres_proxy.hpp"
 #include "support/throws.hpp"
 #include "support/timely.hpp"
+#include "support/token_table.hpp"
 
 #include <csignal>
 #include <optional>
@@ -209,9 +210,7 @@ Coro<> fail_with_the_backend(std::string url, const tests::Database& database) {
     CHECK(pool.statistics().in_use == 0);
 }
 
-constexpr auto with_tokens =
-    "create table t (n int); "
-    "create table coaio_commit (token uuid primary key, at timestamptz not null default now())";
+const std::string with_tokens = std::string("create table t (n int); ") + tests::token_table;
 
 Coro<> write_once(db::Pool pool, int n) {
     auto body = [n](Transaction& tx) -> Coro<> { co_await tx.execute("insert into t values ($1)", n); };

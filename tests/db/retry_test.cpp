@@ -10,6 +10,7 @@
 #include "support/postgres_proxy.hpp"
 #include "support/throws.hpp"
 #include "support/timely.hpp"
+#include "support/token_table.hpp"
 
 namespace db = coaio::db;
 using coaio::Coro;
@@ -215,7 +216,6 @@ TEST_CASE("TXN-11: after an unknown outcome nothing is run again, unless it was 
     tests::Database database;
     tests::PostgresProxy proxy(database.server());
     database.sql("create table t (n int)");
-    const auto table = "create table coaio_commit (token uuid primary key, at timestamptz default now())";
     proxy.on(Spot(Way::to_server, 'Q').containing("commit\0"s).nth(0), Fault::cut_before());
     const std::string url = proxy.conninfo(database.name());
     coaio::Runner runner;
@@ -224,7 +224,7 @@ TEST_CASE("TXN-11: after an unknown outcome nothing is run again, unless it was 
         CHECK(database.value("select count(*) from t") == "0");
     }
     SECTION("rolled back") {
-        database.sql(table);
+        database.sql(tests::token_table);
         CHECK(runner.run(runs_until_done(url)) == 2);
         CHECK(database.value("select count(*) from t") == "1");
     }

@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/postgres_proxy.hpp"
+#include "support/token_table.hpp"
 
 #include <string>
 
@@ -22,8 +23,8 @@ namespace {
 
 struct Lonely {
     Lonely() {
-        server.sql("postgres", "set synchronous_commit = local; create table t (n int); create table coaio_commit "
-                               "(token uuid primary key, at timestamptz not null default now())");
+        const std::string tables = std::string("create table t (n int); ") + tests::token_table;
+        server.sql("postgres", "set synchronous_commit = local; " + tables);
     }
     [[nodiscard]] bool await_waiting() const {
         return server.await_value("select count(*) from pg_stat_activity where wait_event = 'SyncRep'", "1");

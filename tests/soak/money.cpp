@@ -8,6 +8,8 @@
 #include <iostream>
 #include <optional>
 
+#include "support/token_table.hpp"
+
 namespace soak {
 
 namespace db = coaio::db;
@@ -161,8 +163,8 @@ World::World(std::chrono::seconds time, std::uint64_t seed, std::string only)
     server.sql("postgres", "create database soak template template0");
     server.sql("soak", "create table account (id int primary key, units int not null); insert into account select i, " +
                            std::to_string(units_each) + " from generate_series(0, " + std::to_string(accounts - 1) +
-                           ") i; create table ledger (id bigint, source int, target int, units int); create table "
-                           "coaio_commit (token uuid primary key, at timestamptz not null default now()); checkpoint");
+                           ") i; create table ledger (id bigint, source int, target int, units int); " +
+                           tests::token_table + "; checkpoint");
 }
 
 Coro<> move_units(World& world, db::Pool pool) {

@@ -150,10 +150,6 @@ coaio::Coro<> two_at_once() {
     co_await scene.server.stop();
 }
 
-coaio::Coro<> says(const CrawlProgram& program, std::string text) {
-    while (program.log().find(text) == std::string::npos) co_await coaio::sleep(5ms);
-}
-
 // The database goes away in mid-crawl and comes back.
 coaio::Coro<> restart_the_database(tests::Stop how) {
     tests::Postgres postgres;
@@ -165,7 +161,7 @@ coaio::Coro<> restart_the_database(tests::Stop how) {
     auto stopping = coaio::to_thread([&postgres, how] { postgres.stop(how); });
     co_await std::move(stopping);
     scene.site.open();
-    auto noticing = says(program, "the connection to the database was lost");
+    auto noticing = program.says("the connection to the database was lost");
     co_await coaio::wait_for(std::move(noticing), longest_wait);
     auto starting = coaio::to_thread([&postgres] { postgres.start(); });
     co_await std::move(starting);

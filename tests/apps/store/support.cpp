@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "support.hpp"
 
+#include <coaio/core/sleep.hpp>
+
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
@@ -25,6 +28,10 @@ CrawlProgram::~CrawlProgram() {
     child_.reset();
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
+}
+
+coaio::Coro<> CrawlProgram::says(std::string words) const {
+    while (log().find(words) == std::string::npos) co_await coaio::sleep(std::chrono::milliseconds(5));
 }
 
 }  // namespace tests

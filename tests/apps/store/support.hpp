@@ -21,6 +21,8 @@ public:
 
     void signal(int number) const { child_->signal(number); }
     [[nodiscard]] coaio::Coro<int> ended() { return child_->ended(); }
+    /// Returns when its log has these words.
+    [[nodiscard]] coaio::Coro<> says(std::string words) const;
     /// What it has written.
     [[nodiscard]] std::string out() const { return read_file(folder_ + "/out"); }
     [[nodiscard]] std::string log() const { return read_file(folder_ + "/log"); }

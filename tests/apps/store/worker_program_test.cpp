@@ -13,6 +13,7 @@
 
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/until.hpp"
 
 #include <chrono>
 #include <csignal>
@@ -38,7 +39,7 @@ constexpr int page_count = 20;
 // Of a host: `/`, its pages, and one that is not there.
 constexpr int addresses_of_a_host = page_count + 2;
 constexpr auto longest_wait = 50s;
-constexpr auto leases = "select count(*) from coaio.coaio_job where lease_until > clock_timestamp()";
+constexpr auto no_lease = "not exists (select from coaio.coaio_job where lease_until > clock_timestamp())";
 
 /// Sites on 127.0.0.1, 127.0.0.2, …, each a host of its own, whose pages link to each other's. It sees who is at which
 /// host, by User-Agent, and can hold its answers back.
@@ -263,12 +264,12 @@ coaio::Coro<> freeze_one() {
     co_await scene.sites.held().wait();
     first.signal(SIGSTOP);
     scene.sites.open();
-    while (scene.database.value(leases) != "0") co_await coaio::sleep(10ms);
+    co_await tests::until(scene.database, no_lease);
     scene.sites.hold_after(10);
     CrawlProgram second(scene.worker("second", {"--lease=20", "--until-done"}));
     co_await scene.sites.held().wait();
     first.signal(SIGCONT);
-    while (first.log().find("is lost") == std::string::npos) co_await coaio::sleep(5ms);
+    co_await first.says("is lost");
     CHECK(scene.sites.overlaps() == 0);
     scene.sites.open();
     const int first_code = co_await first.ended();
@@ -292,12 +293,10 @@ coaio::Coro<> freeze_in_a_transaction() {
     co_await holder.execute("begin");
     co_await holder.execute("select from coaio.crawls for update");
     scene.sites.open();
-    const std::string waits = "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock'";
-    while (scene.database.value(waits) != "t") co_await coaio::sleep(1ms);
+    co_await tests::until(scene.database, "exists (select from pg_stat_activity where wait_event_type = 'Lock')");
     first.signal(SIGSTOP);
     co_await holder.execute("commit");
-    const std::string stands = "select count(*) > 0 from pg_stat_activity where state = 'idle in transaction'";
-    while (scene.database.value(stands) != "t") co_await coaio::sleep(1ms);
+    co_await tests::until(scene.database, "exists (select from pg_stat_activity where state = 'idle in transaction')");
     CrawlProgram second(scene.worker("second", {"--lease=2", "--until-done"}));
     const int second_code = co_await second.ended();
     INFO(second.log());
@@ -319,7 +318,7 @@ coaio::Coro<> freeze_the_only_one() {
     co_await scene.sites.held().wait();
     worker.signal(SIGSTOP);
     scene.sites.open();
-    while (scene.database.value(leases) != "0") co_await coaio::sleep(10ms);
+    co_await tests::until(scene.database, no_lease);
     worker.signal(SIGCONT);
     const int code = co_await worker.ended();
     INFO(worker.log());
