@@ -73,6 +73,8 @@ std::int64_t Loop::Impl::read_clock() const noexcept {
 
 TimePoint Loop::time() const noexcept { return TimePoint(Duration(impl_->read_clock())); }
 
+bool Loop::has_virtual_time() const noexcept { return impl_->virtual_time; }
+
 std::chrono::system_clock::time_point Loop::wall_time() const noexcept {
     if (!impl_->virtual_time) return std::chrono::system_clock::now();
     return std::chrono::system_clock::time_point(

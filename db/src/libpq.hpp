@@ -199,6 +199,12 @@ public:
     void hold_back() noexcept;
     void let_go() noexcept;
     [[nodiscard]] bool holds_back() const noexcept { return held_; }
+    /// Whether the two that follow mean something: not where records of TLS are read one by one, nor without TCP.
+    [[nodiscard]] bool counts_bytes() const noexcept;
+    /// Its socket is readable when about so many bytes have come, or its end; 1 unless told.
+    void wake_at(std::size_t bytes) noexcept;
+    /// Bytes that have come and were not read.
+    [[nodiscard]] std::size_t at_hand() const noexcept;
     /// In a round trip to the server little could be done.
     [[nodiscard]] bool near() const noexcept;
     /// Throws a ConnectionError where the connection is gone.
@@ -234,6 +240,7 @@ private:
     std::string last_warning_;
     char tls_answer_ = '\0';
     bool can_hold_ = true;
+    std::size_t wakes_at_ = 1;
     bool held_ = false;
     bool clogged_ = false;  // a part of what was to go did not
 };

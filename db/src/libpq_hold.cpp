@@ -8,6 +8,7 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace coaio::db::pq {
@@ -31,6 +32,25 @@ void Session::let_go() noexcept {
 
 bool Session::keeps_back() const noexcept { return false; }
 #endif
+
+bool Session::counts_bytes() const noexcept {
+    int family = AF_UNIX;
+    socklen_t size = sizeof family;
+    static_cast<void>(::getsockopt(socket(), SOL_SOCKET, SO_DOMAIN, &family, &size));
+    return family != AF_UNIX && !encrypted() && PQgssEncInUse(connection_.get()) == 0;
+}
+
+void Session::wake_at(std::size_t bytes) noexcept {
+    const bool near_enough = bytes > 1 && bytes >= wakes_at_ && bytes <= wakes_at_ * 2;
+    if (bytes == wakes_at_ || near_enough) return;
+    const int least = static_cast<int>(bytes);
+    if (::setsockopt(socket(), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least) == 0) wakes_at_ = bytes;
+}
+
+std::size_t Session::at_hand() const noexcept {
+    int bytes = 0;
+    return ::ioctl(socket(), FIONREAD, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
+}
 
 bool Session::near() const noexcept {
     constexpr std::chrono::microseconds most(500);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "gathering.hpp"
 #include "lane_link.hpp"
 #include "libpq.hpp"
 #include "link.hpp"
@@ -119,10 +120,12 @@ public:
 
 private:
     class Use;
+    class Patience;
     struct LaneSent {
-        std::unique_ptr<Prepared> named;  // on the way: prepared, or dropped where nobody asked
-        int before = 0;                   // results before its own: that it is prepared, and its columns
-        bool asked = true;                // somebody waits for the answer
+        std::unique_ptr<Prepared> named;         // on the way: prepared, or dropped where nobody asked
+        int before = 0;                          // results before its own: that it is prepared, and its columns
+        bool asked = true;                       // somebody waits for the answer
+        std::shared_ptr<const UserTypes> types;  // that were known when it was asked for in their form
     };
 
     [[nodiscard]] Coro<Rows> run_now(const std::string& sql, const Params& params);
@@ -203,6 +206,8 @@ private:
     [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
     [[nodiscard]] std::exception_ptr judge(std::exception_ptr failure, const std::string& sql) const;
     [[nodiscard]] bool lane_due();
+    [[nodiscard]] bool lane_near();
+    [[nodiscard]] bool lane_gathers();
     void lane_push();
     void lane_try_push() noexcept;
     void lane_push_later();
@@ -255,6 +260,7 @@ private:
     std::deque<LaneSent> lane_;       // sent and not answered
     std::size_t lane_kept_ = 0;       // the last of them, which have not gone yet
     Answer lane_answer_;              // what there is of the first one's
+    Gathering gathering_;             // of the answers
     std::optional<bool> near_;        // to the server
     std::optional<Handle> turn_end_;  // what is kept goes
     std::deque<Notification> heard_;

@@ -10,6 +10,27 @@
 
 namespace coaio::db::detail {
 
+/// Lets a wait pass over what is less than so many bytes, for a while.
+class PqLink::Patience {
+public:
+    Patience(PqLink& link, std::size_t bytes) {
+        link.session_->wake_at(bytes);
+        if (bytes == 1) return;
+        end_ = get_running_loop().call_later(Gathering::longest, [&link] {
+            link.gathering_.in_vain();
+            link.session_->wake_at(1);
+        });
+    }
+    Patience(const Patience&) = delete;
+    Patience& operator=(const Patience&) = delete;
+    ~Patience() {
+        if (end_) end_->cancel();
+    }
+
+private:
+    std::optional<TimerHandle> end_;
+};
+
 void PqLink::enter_lane() {
     Use use(*this);
     lane_.clear();
@@ -47,8 +68,7 @@ void PqLink::drop_in_lane() {
 }
 
 void PqLink::lane_send(const std::string& sql, const Params& params) {
-    const bool idle = lane_kept_ == lane_.size();
-    if (!idle) session_->hold_back();
+    session_->hold_back();
     drop_in_lane();
     start();
     std::unique_ptr<Prepared> fresh;
@@ -75,21 +95,26 @@ void PqLink::lane_send(const std::string& sql, const Params& params) {
     LaneSent& sent = lane_add();
     sent.before = fresh ? 2 : 0;
     sent.named = std::move(fresh);
-    if (idle) {
-        lane_push();
-    } else if (lane_due()) {
-        lane_push_later();
-    }
+    sent.types = types_;
+    if (lane_due()) lane_push_later();
 }
 
-// While the server has something to do, what is asked meanwhile is kept, until it is as much as what is still to be
-// answered: then the server has it before it has done the rest, and each piece is as large as can be. Where it is far
-// away, all that is asked in one turn of the loop goes at its end.
+// What is asked in one turn of the loop goes at its end. While a server nearby has something to do it is kept, until it
+// is as much as what is still to be answered: then the server has it before it has done the rest, and each piece is as
+// large as can be.
 bool PqLink::lane_due() {
     if (lane_kept_ == 0) return false;
-    if (lane_kept_ >= lane_.size() - lane_kept_) return true;
+    return lane_kept_ >= lane_.size() - lane_kept_ || !lane_near();
+}
+
+bool PqLink::lane_near() {
     if (!near_) near_ = session_->near();
-    return !*near_;
+    return *near_;
+}
+
+// From far away answers come together by themselves. On a virtual clock time would stand still meanwhile.
+bool PqLink::lane_gathers() {
+    return lane_near() && session_->counts_bytes() && !get_running_loop().has_virtual_time();
 }
 
 void PqLink::lane_push() {
@@ -133,7 +158,7 @@ std::optional<LaneLink::Answer> PqLink::lane_take() {
             throw_out_of_step();
         } else if (kind != pq::Kind::aborted) {
             if (first.before == 0) {
-                lane_answer_.rows = std::move(*result).take_rows(Outcome::committed, types_);
+                lane_answer_.rows = std::move(*result).take_rows(Outcome::committed, first.types);
             } else if (--first.before == 0) {
                 set_format(*first.named, result->column_types());
             }
@@ -148,6 +173,7 @@ void PqLink::lane_end_first() {
     lane_.pop_front();
     lane_kept_ = std::min(lane_kept_, lane_.size());
     in_flight_ = --syncs_ > 0;
+    gathering_.answered();
     collect_notifications();
 }
 
@@ -158,8 +184,14 @@ Coro<> PqLink::lane_wait() {
         co_return;
     }
     const bool writable = !session_->flush();
+    const bool gathers = !writable && lane_gathers();
+    const Patience patience(*this, gathers ? gathering_.bytes_of(lane_.size() - lane_kept_) : 1);
     const auto ready = co_await io::wait_ready(session_->socket(), {.readable = true, .writable = writable});
-    if (ready.readable) consume();
+    if (ready.readable) {
+        const std::size_t before = gathers && gathering_.counting() ? session_->at_hand() : 0;
+        consume();
+        if (before > 0) gathering_.came(before - std::min(before, session_->at_hand()));
+    }
     if (!session_->holds_back()) lane_kept_ = 0;
 }
 
@@ -173,7 +205,9 @@ void PqLink::lane_let_go() noexcept {
     if (turn_end_) turn_end_->cancel();
     turn_end_.reset();
     lane_kept_ = 0;
-    if (session_) session_->let_go();
+    if (!session_) return;
+    session_->let_go();
+    session_->wake_at(1);
 }
 
 Coro<> PqLink::leave_lane() {
@@ -182,6 +216,7 @@ Coro<> PqLink::leave_lane() {
         static_cast<void>(lane_take());
         if (!lane_.empty()) co_await lane_wait();
     }
+    session_->wake_at(1);
     session_->exit_pipeline();
     flowing_ = in_use_ = false;
 }

@@ -5,17 +5,22 @@
 #include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
+#include <coaio/core/timeout.hpp>
 
 #include "db/wire.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
+#include "support/postgres_proxy.hpp"
 
+#include <chrono>
 #include <exception>
 #include <string>
+#include <utility>
 
 namespace db = coaio::db;
 using coaio::Coro;
 using tests::Wire;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -38,6 +43,38 @@ Coro<std::exception_ptr> answer_lost(db::detail::PqLink& lane) {
         failure = std::current_exception();
     }
     co_return failure;
+}
+
+Coro<> take(db::detail::PqLink& lane, int first, int count) {
+    for (int i = first; i < first + count; ++i) {
+        auto answer = lane.lane_take();
+        while (!answer) {
+            co_await lane.lane_wait();
+            answer = lane.lane_take();
+        }
+        REQUIRE(!answer->failure);
+        REQUIRE(answer->rows.value<int>() == i);
+    }
+}
+
+Coro<> stop_behind_the_first(std::string url, std::string by_tcp) {
+    Wire wire(url);
+    db::detail::PqConnector connector(by_tcp, {});
+    const auto link = co_await connector.connect();
+    db::detail::PqLink& lane = *link->libpq();
+    lane.enter_lane();
+    for (int i = 0; i < 100; ++i) lane.lane_send("select $1::int", db::Params::of(i));
+    co_await take(lane, 0, 100);  // so fast that many are waited for together
+    wire.query("select pg_advisory_lock(1)");
+    for (int i = 0; i < 2; ++i) lane.lane_send("select $1::int", db::Params::of(i));
+    lane.lane_send("select 2 from pg_advisory_xact_lock_shared(1)", {});
+    for (int i = 3; i < 100; ++i) lane.lane_send("select $1::int", db::Params::of(i));
+    co_await take(lane, 0, 2);
+    wire.query("select pg_advisory_unlock(1)");
+    co_await take(lane, 2, 98);
+    co_await lane.leave_lane();
+    const auto rows = co_await lane.run("select 1", {});
+    CHECK(rows.value<int>() == 1);
 }
 
 /// Both without a turn of the loop.
@@ -74,6 +111,14 @@ Coro<> send_to_nobody(std::string url) {
 TEST_CASE("a shared connection on which nothing was asked is left whole", "[pgtest]") {
     tests::Database database;
     coaio::run(leave_without_statements(database.conninfo()));
+}
+
+TEST_CASE("PIP-01: of answers that are waited for together those that have come are given when the rest is late",
+          "[pgtest]") {
+    tests::Database database;
+    tests::PostgresProxy proxy(database.server());
+    auto stopping = stop_behind_the_first(database.conninfo(), proxy.conninfo(database.name()));
+    coaio::run(coaio::wait_for(std::move(stopping), 30s));
 }
 
 TEST_CASE("PIP-08: who waits for an answer hears that its connection was found dead by others", "[pgtest]") {

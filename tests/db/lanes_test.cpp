@@ -244,6 +244,8 @@ TEST_CASE("CAN-11: only what reads, by functions that are known, shares a connec
 TEST_CASE("PIP-01 PIP-07: many tasks on few connections each get their own answers", "[pgtest]") {
     tests::Database database;
     coaio::run(ask_all(database.conninfo(), 100, 20, 3));
+    tests::PostgresProxy proxy(database.server());
+    coaio::run(ask_all(proxy.conninfo(database.name()), 200, 20, 4));
 }
 
 TEST_CASE("PIP-01 FLT-06: answers go to their askers at any chunking", "[pgtest]") {

@@ -81,6 +81,38 @@ TEST_CASE("a statement with a NUL byte is not sent", "[pgtest]") {
     CHECK(wire.value<int>("select 1") == 1);
 }
 
+TEST_CASE("a session's socket is readable when as much has come as is waited for", "[pgtest]") {
+    tests::Database database;
+    Wire local(database.conninfo());
+    CHECK_FALSE(local.session().counts_bytes());
+    tests::PostgresProxy proxy(database.server());
+    Wire wire(proxy.conninfo(database.name()));
+    db::pq::Session& session = wire.session();
+    CHECK(session.counts_bytes());
+    const auto readable = [&session] {
+        pollfd state{.fd = session.socket(), .events = POLLIN, .revents = 0};
+        return poll(&state, 1, 0) == 1;
+    };
+    session.wake_at(4000);
+    session.send_query("select 1", {}, db::Format::binary);
+    wire.flush();
+    while (session.at_hand() == 0) std::this_thread::yield();
+    CHECK(session.at_hand() < 4000);
+    CHECK_FALSE(readable());
+    session.wake_at(1);
+    CHECK(readable());
+    CHECK(wire.finish().size() == 1);
+    session.wake_at(4000);
+    session.send_query("select repeat('x', 5000)", {}, db::Format::binary);
+    wire.flush();
+    while (session.at_hand() < 5000) std::this_thread::yield();
+    CHECK(readable());
+    session.wake_at(1);
+    CHECK(wire.finish().size() == 1);
+    session.hang_up();
+    CHECK(readable());
+}
+
 TEST_CASE("CUR-06: an empty statement, no rows, no columns and command tags have a form", "[pgtest]") {
     tests::Database database;
     Wire wire(database.conninfo());

@@ -172,6 +172,8 @@ public:
 
     /// The loop's clock.
     [[nodiscard]] TimePoint time() const noexcept;
+    /// Whether that clock is virtual (testing.hpp): then it stands still while something outside is awaited.
+    [[nodiscard]] bool has_virtual_time() const noexcept;
     /// The calendar, through the loop so that a test can set it.
     [[nodiscard]] std::chrono::system_clock::time_point wall_time() const noexcept;
     /// 64 random bits; from the seed under `coaio::testing`. Not for secrets.
