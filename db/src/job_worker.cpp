@@ -135,7 +135,8 @@ Coro<> JobWorkerState::run(std::shared_ptr<JobWorkerState> self) {
     }
     self->running_ = self->stopping_ = false;
     self->over_.clear();
-    if (!failure) failure = std::exchange(self->failure_, nullptr);
+    std::exception_ptr own = std::exchange(self->failure_, nullptr);
+    if (!failure) failure = std::move(own);
     if (failure) std::rethrow_exception(failure);
 }
 

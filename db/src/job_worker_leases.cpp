@@ -62,27 +62,33 @@ Coro<> JobWorkerState::renew() {
 }
 
 // Handlers are stopped a little before others may begin.
-Coro<> JobWorkerState::watch_deadlines() {
+bool JobWorkerState::is_over(const Held& held, TimePoint now) const {
     const Duration margin = std::min<Duration>(options_.lease_ / 10, std::chrono::seconds(2));
+    return held.job.lease_until() - margin <= now;
+}
+
+Coro<> JobWorkerState::watch_deadlines() {
     for (;;) {
         co_await sleep(options_.lease_ / 20);
         const TimePoint now = Clock::now();
         std::vector<Held*> over;
         for (const auto& [key, held] : held_) {
-            if (!held->lost && held->phase != Phase::ending && held->job.lease_until() - margin <= now)
-                over.push_back(held.get());
+            if (!held->lost && held->phase != Phase::ending && is_over(*held, now)) over.push_back(held.get());
         }
-        for (Held* held : over) lose(*held, "its lease could not be renewed in time");
+        for (Held* held : over) {
+            if (held->phase != Phase::ending) lose(*held, "its lease could not be renewed in time");
+        }
     }
 }
 
 void JobWorkerState::lose(Held& held, const char* why) {
     tell("job queue " + queue_.name() + ": job " + std::to_string(held.job.id()) + " is lost: " + why);
-    held.lost = true;
     if (held.phase == Phase::waiting) {
+        // No handler has seen it: where nobody else has it yet, it is no failure.
         std::erase(waiting_, &held);
-        finish(held, std::nullopt);
+        finish(held, ending_of(held, Kind::returned));
     } else {
+        held.lost = true;
         cancel_handler(held, std::string("the job is lost: ") + why);
     }
 }

@@ -15,6 +15,11 @@ void JobWorkerState::dispatch() {
     while (at_work_ < options_.concurrency_ && !waiting_.empty()) {
         Held& held = *waiting_.front();
         waiting_.pop_front();
+        // A step that took long may have come before the look at deadlines.
+        if (is_over(held, Clock::now())) {
+            lose(held, "its lease could not be renewed in time");
+            continue;
+        }
         held.phase = Phase::running;
         ++at_work_;
         const Key key(held.job.id(), held.job.attempt());
@@ -30,13 +35,11 @@ void JobWorkerState::dispatch() {
 Coro<> JobWorkerState::work(std::shared_ptr<JobWorkerState> self, Held& held) {
     const std::shared_ptr<JobWorkerState> alive = std::move(self);
     held.begun = true;
-    std::optional<JobEnding> ending;
+    JobEnding ending;
     try {
         co_await handler_(held.job);
-        if (!held.job.completed()) {
-            ending = ending_of(held, held.job.snoozed() ? Kind::snoozed : Kind::completed);
-            if (held.job.snoozed()) ending->delay = *held.job.snoozed();
-        }
+        ending = ending_of(held, held.job.snoozed() ? Kind::snoozed : Kind::completed);
+        if (held.job.snoozed()) ending.delay = *held.job.snoozed();
     } catch (const CancelledError&) {
         if (stopping_) {
             ending = ending_of(held, Kind::returned);
@@ -58,6 +61,7 @@ JobEnding JobWorkerState::ending_of(const Held& held, Kind kind) const {
     ending.id = held.job.id();
     ending.attempt = held.job.attempt();
     ending.kind = kind;
+    ending.done_before = held.job.completed();
     return ending;
 }
 
@@ -75,19 +79,16 @@ JobEnding JobWorkerState::failure_of(const Held& held, const std::string& error,
     return ending;
 }
 
-void JobWorkerState::finish(Held& held, std::optional<JobEnding> ending) {
+void JobWorkerState::finish(Held& held, JobEnding ending) {
     if (held.phase == Phase::running && --at_work_ == 0) idle_.set();
     if (held.lost) {
         ++stats_.lost;
-        drop(held);
-    } else if (!ending) {
-        ++stats_.completed;
         drop(held);
     } else {
         held.phase = Phase::ending;
         held.task.reset();
         ++ending_count_;
-        endings_.push_back(std::move(*ending));
+        endings_.push_back(std::move(ending));
         to_write_.set();
     }
     room_.set();

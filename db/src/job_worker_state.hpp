@@ -32,6 +32,7 @@ public:
     Kind kind = Kind::completed;
     Duration delay{};
     std::optional<std::string> error;
+    bool done_before = false;  // by its handler, if that transaction stands
 };
 
 /// A worker: the jobs it holds, and the tasks that take them, run them, write their ends and renew their leases.
@@ -86,7 +87,7 @@ private:
     // job_worker_run.cpp
     void dispatch();
     Coro<> work(std::shared_ptr<JobWorkerState> self, Held& held);
-    void finish(Held& held, std::optional<JobEnding> ending);
+    void finish(Held& held, JobEnding ending);
     void drop(const Held& held);
     void cancel_handler(Held& held, const std::string& why);
     [[nodiscard]] JobEnding ending_of(const Held& held, Kind kind) const;
@@ -103,6 +104,8 @@ private:
     Coro<> renew_leases();
     Coro<> renew();
     Coro<> watch_deadlines();
+    /// Its lease is, or so nearly that others may begin soon.
+    [[nodiscard]] bool is_over(const Held& held, TimePoint now) const;
     void lose(Held& held, const char* why);
     Coro<> reap();
 

@@ -75,9 +75,10 @@ Coro<std::size_t> JobWorkerState::claim(std::size_t most) {
                                            row[2].as<int>(), row[3].as<int>());
         held->renewed = sent;
         held->job.hold_until(sent + options_.lease_);
-        waiting_.push_back(held.get());
         const Key key(held->job.id(), held->job.attempt());
-        held_.emplace(key, std::move(held));
+        const auto [at, is_new] = held_.emplace(key, std::move(held));
+        // A database that went back in time may give what is held: its handler goes on, and ends it.
+        if (is_new) waiting_.push_back(at->second.get());
     }
     co_return rows.size();
 }

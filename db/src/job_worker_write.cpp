@@ -100,7 +100,7 @@ void JobWorkerState::acknowledge(const JobEnding& ending, bool written) {
     held_.erase(Key(ending.id, ending.attempt));
     --ending_count_;
     if (!written) {
-        ++stats_.lost;
+        ++(ending.done_before ? stats_.completed : stats_.lost);
         return;
     }
     switch (ending.kind) {

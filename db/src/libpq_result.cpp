@@ -98,9 +98,11 @@ ErrorFields Result::error(const pg_conn* connection) const {
     std::string position = field(result, PG_DIAG_STATEMENT_POSITION);
     std::from_chars(position.data(), position.data() + position.size(), fields.position);
 
-    bool lost = fields.severity == "FATAL" || fields.severity == "PANIC" || PQstatus(connection) != CONNECTION_OK;
+    const bool in_doubt = fields.sqlstate == sqlstate::completion_unknown || fields.sqlstate == "08007";
+    const bool lost =
+        fields.severity == "FATAL" || fields.severity == "PANIC" || PQstatus(connection) != CONNECTION_OK || in_doubt;
     fields.connection_good = !lost;
-    fields.outcome = fields.sqlstate.empty() && lost ? Outcome::unknown : Outcome::rolled_back;
+    fields.outcome = in_doubt || (fields.sqlstate.empty() && lost) ? Outcome::unknown : Outcome::rolled_back;
     if (fields.message.empty()) {
         fields.message = PQresultErrorMessage(result);
         while (!fields.message.empty() && fields.message.back() == '\n') fields.message.pop_back();

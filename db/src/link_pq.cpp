@@ -37,9 +37,10 @@ PqLink::Use::Use(PqLink& link) : link_(&link) {
     const LinkState state = link.state();
     if (state == LinkState::broken) throw_closed();
     if (!link.session_->is_utf8()) link.refuse_encoding();
+    link.in_transaction_ = state != LinkState::idle;
+    if (link.told_to_go_) link.look();  // nothing is sent to a session that has said farewell
     link.in_use_ = true;
     link.sent_ = link.partly_ = link.decisive_ = false;
-    link.in_transaction_ = state != LinkState::idle;
 }
 
 PqLink::PqLink(std::unique_ptr<pq::Session> session, const ConnectValues& options, std::shared_ptr<Semaphore> cancels)
@@ -90,12 +91,17 @@ Coro<Rows> PqLink::run_now(const std::string& sql, const Params& params) {
         std::exception_ptr failure;
         try {
             if (!send_at_once(sql, params)) co_await prepare_and_send(sql, params);
-            if (!session_->flush()) co_await flush();
             Reply reply;
-            do {  // the answer's end comes after all was sent
+            bool ended = false;
+            if (!session_->flush()) {
+                co_await flush();
+                ended = read_on(reply, sql);  // it may have come with the last of what was sent
+            }
+            while (!ended) {
                 co_await io::wait_readable(session_->socket());
                 consume();
-            } while (!read_on(reply, sql));
+                ended = read_on(reply, sql);
+            }
             co_return std::move(reply.rows);
         } catch (...) {
             failure = std::current_exception();

@@ -96,7 +96,7 @@ Coro<> PqLink::prepare_now(const std::string& key, const std::string& name, cons
 
 Coro<> PqLink::recover(OnCancel on_cancel) {
     if (!in_flight_) {
-        if (session_ && session_->in_pipeline()) end();
+        if (session_ && (session_->in_pipeline() || !session_->good())) end();
         co_return;
     }
     const bool hopeless = !session_ || !session_->good() || told_to_go_;

@@ -2,6 +2,7 @@
 #include "link_pq.hpp"
 
 #include "chunk.hpp"
+#include "commit.hpp"
 
 #include <coaio/core/io.hpp>
 
@@ -118,6 +119,10 @@ ErrorFields PqLink::failure_of(const pq::Result& result, const std::string& sql)
     ErrorFields fields = result.error(session_->raw());
     fields.sql = cut_sql(sql);
     note_refusal(fields);
+    if (!in_transaction_ && !fields.where.empty() && may_commit(sql)) {
+        fields.outcome = Outcome::unknown;  // it was called, and may have committed before it failed
+        partly_ = true;
+    }
     if (fields.connection_good) return fields;
     told_to_go_ = true;
     throw_error(std::move(fields));

@@ -42,7 +42,7 @@ Coro<std::vector<MigrationStep>> MigrationRun::apply(MigrationPlan plan, Pool po
     } catch (...) {
         failure = std::current_exception();
     }
-    if (!applied.empty()) pool.expire();
+    if (!applied.empty() || failure) pool.expire();  // a step may have left its settings in the session
     if (failure) std::rethrow_exception(failure);
     co_return applied;
 }

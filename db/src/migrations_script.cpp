@@ -72,7 +72,8 @@ private:
             ++at_;
         const std::string_view word = script_.substr(begin, at_ - begin);
         if (word.size() == 1 && (word[0] == 'e' || word[0] == 'E') && at_ < script_.size() && script_[at_] == '\'') {
-            skip_quoted('\'', true, "a string");
+            do skip_quoted('\'', true, "a string");
+            while (string_goes_on());
             return;
         }
         if (words_ == 0) begins_with_word_ = begin == start_;
@@ -115,6 +116,20 @@ private:
         const std::size_t close = script_.find(tag, end + 1);
         if (close == std::string_view::npos) unfinished("a string in " + std::string(tag), at_);
         at_ = close + tag.size();
+    }
+
+    // What follows a string in a line of its own is a part of it, with the same escapes (manual, 4.1.2.1).
+    [[nodiscard]] bool string_goes_on() {
+        bool line_ended = false;
+        std::size_t at = at_;
+        while (at < script_.size() && (is_space(script_[at]) || script_.substr(at).starts_with("--"))) {
+            if (script_[at] == '-') at = std::min(script_.find('\n', at), script_.size() - 1);
+            line_ended = line_ended || script_[at] == '\n' || script_[at] == '\r';
+            ++at;
+        }
+        if (!line_ended || at == script_.size() || script_[at] != '\'') return false;
+        at_ = at;
+        return true;
     }
 
     void skip_quoted(char quote, bool escapes, const char* what) {

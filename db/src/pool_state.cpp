@@ -326,6 +326,8 @@ void PoolState::offer(Slot& slot) {
     const Reason reason = closed_ ? &PoolClosures::shut : worn_out(slot, now);
     if (reason != nullptr) {
         remove(slot, reason);
+    } else if (!waiting_.empty() && !slot.link->alive(now)) {
+        remove(slot, &PoolClosures::lost);
     } else if (!waiting_.empty()) {
         slot.state = Slot::State::in_use;
         slot.was_idle = false;

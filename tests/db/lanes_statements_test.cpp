@@ -161,6 +161,31 @@ Coro<> chatter(std::string url) {
     CHECK(heard >= 40);
 }
 
+Coro<db::detail::LaneLink::Answer> next_answer(db::detail::PqLink& lane) {
+    auto answer = lane.lane_take();
+    for (; !answer; answer = lane.lane_take()) co_await lane.lane_wait();
+    co_return std::move(*answer);
+}
+
+Coro<> go_stale_beside_a_type_of_ones_own(std::string url, const tests::Database& database) {
+    const std::string stale = "select * from t";
+    const std::string mood = "select 'fine'::mood";
+    database.sql("create type mood as enum ('fine'); create table t (n int)");
+    db::detail::PqConnector connector(url, {});
+    auto link = co_await connector.connect();
+    db::detail::PqLink& lane = *link->libpq();
+    for (const std::string& each : {stale, mood}) static_cast<void>(co_await lane.run(each, {}));
+    database.sql("alter table t add column m int");
+    lane.enter_lane();
+    for (const std::string& each : {stale, mood}) lane.lane_send(each, {});
+    auto failed = co_await next_answer(lane);
+    REQUIRE(failed.failure);
+    CHECK(lane.lane_stale(stale, {}, db::make_error(std::move(*failed.failure))));
+    const auto answer = co_await next_answer(lane);
+    CHECK(answer.rows.value<std::string>() == "fine");
+    co_await lane.leave_lane();
+}
+
 Coro<> notify_between(std::string url) {
     auto other = co_await db::Connection::connect(url);
     db::detail::PqConnector connector(url, {});
@@ -176,10 +201,9 @@ Coro<> notify_between(std::string url) {
         if (i % 2 == 1) lane.lane_send("select $1::text", params);
     }
     for (int i = 0; i < 6; ++i) {
-        auto answer = lane.lane_take();
-        for (; !answer; answer = lane.lane_take()) co_await lane.lane_wait();
-        REQUIRE_FALSE(answer->failure);
-        if (i % 2 == 1) CHECK(answer->rows.value<std::string>() == std::to_string(i));
+        const auto answer = co_await next_answer(lane);
+        REQUIRE_FALSE(answer.failure);
+        if (i % 2 == 1) CHECK(answer.rows.value<std::string>() == std::to_string(i));
     }
     co_await lane.leave_lane();
     std::multiset<std::string> heard;
@@ -195,6 +219,11 @@ Coro<> notify_between(std::string url) {
 TEST_CASE("STM-05 STM-06: a statement that went stale in a pipeline runs again by itself", "[pgtest]") {
     tests::Database database;
     coaio::run(go_stale(database.conninfo()));
+}
+
+TEST_CASE("STM-06: a statement that went stale in a pipeline spoils no type of the answers behind it", "[pgtest]") {
+    tests::Database database;
+    coaio::run(go_stale_beside_a_type_of_ones_own(database.conninfo(), database));
 }
 
 TEST_CASE("STM-01: statements that a pipeline evicts are dropped in the server while it goes on", "[pgtest]") {

@@ -41,6 +41,8 @@ TEST_CASE("semicolons inside of strings, names, comments and parentheses split n
              "select 'a;''b;'",
              R"(select E'a\';b')",
              R"(select 'a\' || ';')",
+             "select E'a'\n'it\\'s; b'",
+             "select E'a' -- more;\n  -- and more;\n 'it\\'s; b'",
              R"(select ";""x;")",
              "select $$a;b$$, $x$ ;$$; $x$, $1",
              "select /* ; /* ; */ ; */ 1",

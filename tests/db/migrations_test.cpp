@@ -20,6 +20,7 @@
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/throws.hpp"
+#include "support/until.hpp"
 
 namespace db = coaio::db;
 using namespace std::chrono_literals;
@@ -162,17 +163,10 @@ pid_t start_process() {
     ::_exit(127);
 }
 
-Coro<> wait_until(const tests::Database& database, std::string condition) {
-    for (;;) {
-        if (database.value("select " + condition) == "t") co_return;
-        co_await coaio::sleep(5ms);
-    }
-}
-
 Coro<> end_session(const tests::Database& database, std::string which) {
     const std::string found =
         "exists (select from pg_stat_activity where state = 'active' and query like '" + which + "%')";
-    co_await wait_until(database, found);
+    co_await tests::until(database, found);
     database.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like '" + which + "%'");
 }
 
@@ -230,7 +224,7 @@ Coro<> cancel_it(std::string url, const tests::Database& database) {
     Migrations slow;
     slow.add(1, "slow", "create table t (n int); select pg_sleep(60)");
     auto run = coaio::create_task(slow.run(pool));
-    co_await wait_until(
+    co_await tests::until(
         database, "exists (select from pg_stat_activity where state = 'active' and query like 'select pg_sleep%')");
     // Another one has to wait, and gives up.
     Migrations impatient;
@@ -243,6 +237,33 @@ Coro<> cancel_it(std::string url, const tests::Database& database) {
     CHECK(cancelled);
     CHECK(database.value("select count(*) from pg_locks where locktype = 'advisory'") == "0");
     CHECK(database.value("select to_regclass('t') is null") == "t");
+}
+
+// Its settings are of no use to whoever uses the pool next, and would hide the book from the next run.
+Coro<> cancel_the_commit(std::string url, const tests::Database& database) {
+    const db::Pool pool(url, db::PoolOptions().max_size(1));
+    const auto path = co_await pool.query_value<std::string>("select current_setting('search_path')");
+    Migrations migrations;
+    migrations.add(1, "like a dump", R"(
+        create schema other;
+        select set_config('search_path', 'other', false);
+        create table other.t (n int);
+        create function other.slow() returns trigger language plpgsql as
+            $$ begin perform pg_sleep(0.2); return null; end $$;
+        create constraint trigger slow after insert on other.t deferrable initially deferred
+            for each row execute function other.slow();
+        insert into other.t values (1))");
+    auto run = coaio::create_task(migrations.run(pool));
+    co_await tests::until(database,
+                          "exists (select from pg_stat_activity where state = 'active' and query ilike 'commit%')");
+    run.cancel();
+    const bool cancelled = co_await tests::throws<coaio::CancelledError>(
+        [](coaio::Task<std::vector<db::MigrationStep>> it) -> Coro<> { co_await it; }(run));
+    CHECK(cancelled);
+    const auto path_after = co_await pool.query_value<std::string>("select current_setting('search_path')");
+    CHECK(path_after == path);
+    const auto rest = co_await migrations.run(pool);
+    CHECK(rest.empty());
 }
 
 Coro<> drop_what_is_prepared(std::string url) {
@@ -382,6 +403,11 @@ TEST_CASE("MIG-03: a step without a transaction that did not finish is reported 
 TEST_CASE("a cancelled run leaves neither its step nor its lock; another gives up in time", "[pgtest]") {
     tests::Database database;
     coaio::run(cancel_it(database.conninfo(), database));
+}
+
+TEST_CASE("MIG-03: a run that is cancelled while a step commits leaves none of its settings in the pool", "[pgtest]") {
+    tests::Database database;
+    coaio::run(cancel_the_commit(database.conninfo(), database));
 }
 
 TEST_CASE("MIG-05: a pool whose database was migrated forgets what it has prepared", "[pgtest]") {

@@ -97,6 +97,7 @@ public:
     /// Makes the job done with the transaction, so that what it has written and the end of the job are one: exactly once.
     /// Let it be the transaction's last statement. Its lease is renewed meanwhile, which a transaction of repeatable read
     /// or serializable loses against, by a SerializationError: run that again, or leave it at read committed.
+    /// Where the transaction is rolled back nothing has ended: what counts is how the handler ends.
     /// Errors: JobLost where others may have the job by now; let it roll the transaction back.
     [[nodiscard]] Coro<> complete(const Transaction& transaction);
 
