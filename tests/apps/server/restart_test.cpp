@@ -143,7 +143,7 @@ coaio::Coro<> terminate_when_busy() {
         if (count == "1") ++found;
     }
     CHECK(found == acknowledged.size());
-    CHECK(database.sessions() == 0);
+    CHECK(database.server().await_sessions(database.name(), 0));
 }
 
 // What the crawls' tasks use is there until the last of them has ended.
