@@ -153,6 +153,13 @@ bool may_commit(std::string_view sql) {
     return word == "call" || word == "do";
 }
 
+bool may_have_begun(const ErrorFields& failure) noexcept {
+    // What is found before anything is called. The error of a last commit has no context.
+    constexpr std::array<std::string_view, 3> before{"0A", "26", "42"};
+    const std::string_view state_class = std::string_view(failure.sqlstate).substr(0, 2);
+    return !failure.where.empty() || std::find(before.begin(), before.end(), state_class) == before.end();
+}
+
 bool begins_or_ends_transaction(std::string_view sql) {
     const std::string first = take_word(sql);
     if (first == "prepare") return take_word(sql) == "transaction";

@@ -34,6 +34,8 @@ struct CommitToken {
 
 /// Whether it is a procedure, or a block, which can commit what it has done so far, outside a transaction.
 [[nodiscard]] bool may_commit(std::string_view sql);
+/// Whether such a statement, having failed so, may have been at work before.
+[[nodiscard]] bool may_have_begun(const ErrorFields& failure) noexcept;
 /// Whether the statement begins or ends a transaction; one that goes back to a savepoint does not.
 [[nodiscard]] bool begins_or_ends_transaction(std::string_view sql);
 /// Whether the statement, in a transaction, is COMMIT or PREPARE TRANSACTION by one of its names.

@@ -158,6 +158,7 @@ Coro<> Job::complete(const Transaction& transaction) {
 }
 
 Coro<> Job::complete_by(Job& job, Coro<std::uint64_t> removal) {
+    job.completed_ = false;  // by another transaction, which was rolled back
     const auto removed = co_await std::move(removal);
     if (removed == 0) throw JobLost(job.id());
     job.completed_ = true;

@@ -173,7 +173,11 @@ void JobWorkerState::fail(std::exception_ptr failure) noexcept {
 }
 
 void JobWorkerState::tell(const std::string& trouble) const {
-    if (options_.on_trouble_) options_.on_trouble_(trouble);
+    if (!options_.on_trouble_) return;
+    try {
+        options_.on_trouble_(trouble);
+    } catch (...) {  // who cannot be told of trouble must not make more of it
+    }
 }
 
 Coro<> JobWorkerState::bear(std::exception_ptr failure, const char* what) {

@@ -38,7 +38,14 @@ PqLink::Use::Use(PqLink& link) : link_(&link) {
     if (state == LinkState::broken) throw_closed();
     if (!link.session_->is_utf8()) link.refuse_encoding();
     link.in_transaction_ = state != LinkState::idle;
-    if (link.told_to_go_) link.look();  // nothing is sent to a session that has said farewell
+    if (link.told_to_go_) {  // nothing is sent to a session that has said farewell
+        try {
+            link.look();
+        } catch (...) {
+            link.end();
+            throw;
+        }
+    }
     link.in_use_ = true;
     link.sent_ = link.partly_ = link.decisive_ = false;
 }
@@ -419,7 +426,7 @@ bool may_repeat(const std::string& sql, const std::exception_ptr& failure) {
     try {
         std::rethrow_exception(failure);
     } catch (const Error& error) {
-        return error.where().empty();  // nobody was called yet
+        return !may_have_begun(error.fields());
     }
 }
 

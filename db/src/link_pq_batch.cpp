@@ -33,6 +33,16 @@ std::exception_ptr without_effect(const std::string& how, std::size_t failed, co
     return std::make_exception_ptr(BatchError(std::move(fields)));
 }
 
+/// Of a statement before the one that failed, the one or others between them having committed.
+std::exception_ptr perhaps_without_effect(std::size_t failed, const ErrorFields& cause, const std::string& sql) {
+    ErrorFields fields;
+    fields.message = "perhaps rolled back: statement " + std::to_string(failed + 1) +
+                     " of the batch failed, and a procedure may have committed before: " + cause.message;
+    fields.sql = cut_sql(sql);
+    fields.outcome = Outcome::unknown;
+    return std::make_exception_ptr(BatchError(std::move(fields)));
+}
+
 }  // namespace
 
 void PqLink::begin_pipeline() {
@@ -202,6 +212,11 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
             if (each.made) statements_.keep(std::move(each.prepared));
         }
     }
+    // What stands before this may have been committed by it.
+    std::size_t last_commit = 0;
+    for (std::size_t i = 0; failed && !in_transaction_ && i <= *failed; ++i) {
+        if (i == *failed ? cause.outcome == Outcome::unknown : may_commit(statements[i].sql)) last_commit = i + 1;
+    }
     BatchAnswers answers;
     answers.reserve(statements.size());
     for (std::size_t i = 0; i < statements.size(); ++i) {
@@ -210,6 +225,8 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
             answers.emplace_back(std::move(*rows[i]));
         } else if (i == *failed) {
             answers.emplace_back(make_error(cause));
+        } else if (i < *failed && i < last_commit) {
+            answers.emplace_back(perhaps_without_effect(*failed, cause, sql));
         } else if (i < *failed) {
             answers.emplace_back(without_effect("rolled back", *failed, cause, sql));
         } else {

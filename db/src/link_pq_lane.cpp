@@ -42,7 +42,6 @@ void PqLink::enter_lane() {
     flow_sql_.clear();
     flowing_ = true;
     use.keep();
-    drop_in_lane();
 }
 
 PqLink::LaneSent& PqLink::lane_add() {

@@ -119,8 +119,8 @@ ErrorFields PqLink::failure_of(const pq::Result& result, const std::string& sql)
     ErrorFields fields = result.error(session_->raw());
     fields.sql = cut_sql(sql);
     note_refusal(fields);
-    if (!in_transaction_ && !fields.where.empty() && may_commit(sql)) {
-        fields.outcome = Outcome::unknown;  // it was called, and may have committed before it failed
+    if (!in_transaction_ && may_commit(sql) && may_have_begun(fields)) {
+        fields.outcome = Outcome::unknown;  // it may have committed before it failed
         partly_ = true;
     }
     if (fields.connection_good) return fields;

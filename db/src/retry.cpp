@@ -18,8 +18,8 @@ namespace {
 bool worth_trying(const std::exception_ptr& failure, bool with_other_connections) {
     try {
         std::rethrow_exception(failure);
-    } catch (const SerializationError&) {
-        return true;
+    } catch (const SerializationError& error) {
+        return error.outcome() != Outcome::unknown;  // of a procedure that commits
     } catch (const ConnectionError& error) {
         return with_other_connections && error.retryable();
     } catch (...) {

@@ -41,7 +41,8 @@ Coro<> stand_still(std::string url, const tests::Database& database) {
         if (tests::number_of(job) == 0 && job.attempt() == 1) database.sql("select pg_sleep(0.6)");
         co_return;
     };
-    const auto options = tests::quick_worker().lease(500ms).concurrency(1).prefetch(10);
+    const auto fail = [](std::string_view) { throw std::runtime_error("no log"); };
+    const auto options = tests::quick_worker().lease(500ms).concurrency(1).prefetch(10).on_trouble(fail);
     const db::JobWorker worker(queue, handler, options);
     co_await tests::work_until(worker, pool, none_left);
     CHECK(late == 0);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <coaio/db/batch.hpp>
 #include <coaio/db/connection.hpp>
 #include <coaio/db/pool.hpp>
 
+#include <coaio/core/gather.hpp>
 #include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
@@ -9,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/postgres_proxy.hpp"
@@ -53,9 +56,66 @@ Coro<> fail_after_commit(std::string url, const tests::Database& database) {
         CHECK(said.connection_good);
     }
     CHECK(database.value("select count(*) from t") == "4");
+    // The last commit has no context any more.
+    database.sql("create table of (n int primary key); create table o (n int references of initially deferred)");
+    database.sql("create procedure late() language plpgsql as $$ begin insert into t values (1); commit; "
+                 "insert into o values (7); end $$");
+    auto late = pool.execute("call late()");
+    const Said of_late = co_await said_of(std::move(late));
+    CHECK(of_late.state == "23503");
+    CHECK(of_late.outcome == db::Outcome::unknown);
+    CHECK(database.value("select count(*) from t") == "5");
     auto nothing = pool.execute("call nothing()");
     const Said said = co_await said_of(std::move(nothing));
     CHECK(said.outcome == db::Outcome::rolled_back);
+}
+
+Coro<std::vector<db::Outcome>> outcomes_of(db::Pool pool, db::Batch batch) {
+    auto answers = co_await pool.batch(coaio::return_exceptions, std::move(batch));
+    std::vector<db::Outcome> outcomes;
+    for (const auto& each : answers) {
+        try {
+            static_cast<void>(each.value());
+            outcomes.push_back(db::Outcome::committed);
+        } catch (const db::Error& error) {
+            outcomes.push_back(error.outcome());
+        }
+    }
+    co_return outcomes;
+}
+
+Coro<> fail_after_commit_in_a_batch(std::string url, const tests::Database& database) {
+    using enum db::Outcome;
+    const db::Pool pool(url, db::PoolOptions().max_size(1));
+    database.sql("create table t (n int)");
+    database.sql("create procedure half(state text) language plpgsql as $$ begin insert into t values (1); commit; "
+                 "if state <> '' then raise exception 'no' using errcode = state; end if; end $$");
+    const std::string insert = "insert into t values (2)";
+    const std::string fail = "select 1 / 0";
+    db::Batch in_the_end;
+    in_the_end.add(insert).add("call half('P0001')").add(insert);
+    const auto first = co_await outcomes_of(pool, std::move(in_the_end));
+    CHECK(first == std::vector{unknown, unknown, rolled_back});
+    CHECK(database.value("select string_agg(n::text, ',' order by n) from t") == "1,2");
+    db::Batch between;
+    between.add("call half('')").add(insert).add(fail);
+    const auto second = co_await outcomes_of(pool, std::move(between));
+    CHECK(second == std::vector{unknown, rolled_back, rolled_back});
+    CHECK(database.value("select string_agg(n::text, ',' order by n) from t") == "1,1,2");
+}
+
+// What another connection has committed is not committed twice.
+Coro<> call_in_a_transaction_that_is_tried_again(std::string url, const tests::Database& database) {
+    const db::Pool pool(url);
+    const db::Pool other(url);
+    database.sql("create table t (n int)");
+    database.sql("create procedure half() language plpgsql as $$ begin insert into t values (1); commit; "
+                 "raise exception 'no' using errcode = '40001'; end $$");
+    auto body = [&other](db::Transaction&) -> Coro<std::uint64_t> { return other.execute("call half()"); };
+    auto trying = pool.retry_transaction(body);
+    const Said said = co_await said_of(std::move(trying));
+    CHECK(said.state == "40001");
+    CHECK(database.value("select count(*) from t") == "1");
 }
 
 // For servers that are like Postgres: it raises neither by itself.
@@ -131,6 +191,24 @@ std::string farewell() {
     return message('E', "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"s);
 }
 
+// The farewell came with the last answer, and the end after it.
+Coro<> lose_after_farewell(tests::PostgresProxy& proxy, const tests::Database& database) {
+    auto kept = co_await db::Connection::connect(proxy.conninfo(database.name()));
+    co_await kept.execute("select 1");  // it is prepared from now on
+    proxy.on(tests::Spot(Way::to_client, 'Z').nth(0), tests::Fault::replace(message('Z', "I") + farewell()));
+    co_await kept.execute("select 1");
+    proxy.cut_all();
+    co_await coaio::sleep(1ms);
+    auto failing = write_by(kept);
+    const Said said = co_await said_of(std::move(failing));
+    CHECK(said.outcome == db::Outcome::not_sent);
+    for (int i = 0; i < 3; ++i) {
+        auto next = co_await db::Connection::connect(database.conninfo());
+        const int one = co_await next.query_value<int>("select 1");
+        CHECK(one == 1);
+    }
+}
+
 // The answer and the farewell come together.
 Coro<> say_farewell(tests::PostgresProxy& proxy, const tests::Database& database, bool by_pool) {
     const db::Pool pool(proxy.conninfo(database.name()), db::PoolOptions().max_size(1));
@@ -160,6 +238,16 @@ TEST_CASE("CMT-08: what a procedure has committed before it failed is not called
     coaio::run(fail_after_commit(database.conninfo(), database));
 }
 
+TEST_CASE("CMT-08: what stands before a procedure that commits in a batch is not called rolled back", "[pgtest]") {
+    tests::Database database;
+    coaio::run(fail_after_commit_in_a_batch(database.conninfo(), database));
+}
+
+TEST_CASE("TXN-11: a transaction is not tried again after a procedure that may have committed", "[pgtest]") {
+    tests::Database database;
+    coaio::run(call_in_a_transaction_that_is_tried_again(database.conninfo(), database));
+}
+
 TEST_CASE("ERR-04: a server that cannot tell what has become of a statement is believed", "[pgtest]") {
     tests::Database database;
     coaio::run(fail_in_doubt(database.conninfo(), database));
@@ -178,6 +266,12 @@ TEST_CASE("FLT-01: a lost connection that is kept is not in the way of the next 
             coaio::run(lose_what_is_kept(database.conninfo(), database, in_transaction, noticed));
         }
     }
+}
+
+TEST_CASE("FLT-01: a connection that said farewell, and is kept, is not in the way of the next one", "[pgtest]") {
+    tests::Database database;
+    tests::PostgresProxy proxy(database.server());
+    coaio::run(lose_after_farewell(proxy, database));
 }
 
 TEST_CASE("POL-14: a session that said farewell with its last answer is handed to nobody", "[pgtest]") {

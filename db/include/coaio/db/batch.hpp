@@ -53,7 +53,8 @@ private:
     std::vector<Statement> statements_;
 };
 
-/// A statement of a batch that has no effect because another one failed: it was not executed, or it was rolled back.
+/// A statement of a batch that has no effect because another one failed: it was not executed, or it was rolled back. Where
+/// a procedure may have committed it before, its outcome is unknown.
 class BatchError : public Error {
 public:
     explicit BatchError(ErrorFields fields);
