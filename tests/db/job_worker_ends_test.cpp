@@ -113,8 +113,8 @@ bool runs_a_task(std::string_view name) {
     return std::any_of(tasks.begin(), tasks.end(), [name](const coaio::AnyTask& each) { return each.name() == name; });
 }
 
-// It fails for good, and while its handlers have their time it is cancelled too.
-Coro<> fail_and_be_cancelled(std::string url, const tests::Database& database) {
+// While it ends since it was cancelled, it fails for good too.
+Coro<> be_cancelled_and_fail(std::string url, const tests::Database& database) {
     const db::Pool pool(url);
     const db::JobQueue queue(pool, "q");
     co_await queue.prepare();
@@ -128,14 +128,13 @@ Coro<> fail_and_be_cancelled(std::string url, const tests::Database& database) {
     const db::JobWorker worker(queue, handler, tests::quick_worker().lease(1min).grace(1min));
     auto running = coaio::create_task(worker.run());
     co_await begun.wait();
-    database.sql("alter table coaio_job rename to away");
-    while (runs_a_task("job-reaper")) co_await coaio::sleep(1ms);  // those that take jobs end first
     running.cancel();
-    co_await coaio::sleep(0s);
-    database.sql("alter table away rename to coaio_job");
+    while (runs_a_task("job-reaper")) co_await coaio::sleep(1ms);  // those that take jobs end first
+    database.sql("alter table coaio_job rename to away");
     gate.set();
     const bool cancelled = co_await tests::throws<coaio::CancelledError>(running);
     CHECK(cancelled);
+    database.sql("alter table away rename to coaio_job; delete from coaio_job");
     co_await put(queue, 2);
     co_await tests::work_until(worker, pool, none_left);
 }
@@ -159,5 +158,5 @@ TEST_CASE("JOB-02: a job that a worker has, and is given again, stays with its h
 
 TEST_CASE("what a worker has failed with is not told by its next run", "[pgtest]") {
     tests::Database database;
-    coaio::run(fail_and_be_cancelled(database.conninfo(), database));
+    coaio::run(be_cancelled_and_fail(database.conninfo(), database));
 }
