@@ -72,6 +72,10 @@ Coro<> stop_behind_the_first(std::string url, std::string by_tcp) {
     co_await take(lane, 0, 2);
     wire.query("select pg_advisory_unlock(1)");
     co_await take(lane, 2, 98);
+    for (int i = 0; i < 100; ++i) lane.lane_send("select $1::int", db::Params::of(i));
+    for (int i = 0; i < 2; ++i) co_await coaio::sleep(coaio::Duration::zero());
+    wire.query("select pg_sleep(0.1)");  // so all are there before the first is waited for
+    co_await take(lane, 0, 100);
     co_await lane.leave_lane();
     const auto rows = co_await lane.run("select 1", {});
     CHECK(rows.value<int>() == 1);
