@@ -29,9 +29,8 @@ MUTANTS = [
        "if (!failed) outcome = token ? Outcome::rolled_back : Outcome::unknown;")]),
     ("retries blindly: tries again what it does not know the outcome of", "",
      [(TRANSACTION, LOOK_UP, "if (!failed) outcome = Outcome::unknown;"),
-      (RETRY, "} catch (const SerializationError&) {\n        return true;",
-       "} catch (const SerializationError&) {\n        return true;\n"
-       "    } catch (const CommitUnknownError&) {\n        return true;")]),
+      (RETRY, "} catch (const ConnectionError& error) {",
+       "} catch (const CommitUnknownError&) {\n        return true;\n    } catch (const ConnectionError& error) {")]),
     ("takes its own fence for the transaction's token", "",
      [(COMMIT, "'infinity') on conflict", "now()) on conflict")]),
     ("commits what a failed body has left", "",
