@@ -25,21 +25,12 @@ struct Fresh {
 };
 
 std::exception_ptr without_effect(const std::string& how, std::size_t failed, const ErrorFields& cause,
-                                  const std::string& sql) {
+                                  const std::string& sql, bool perhaps = false) {
     ErrorFields fields;
-    fields.message = how + ": statement " + std::to_string(failed + 1) + " of the batch failed: " + cause.message;
+    fields.message = how + ": statement " + std::to_string(failed + 1) + " of the batch failed" +
+                     (perhaps ? ", and a procedure may have committed before: " : ": ") + cause.message;
     fields.sql = cut_sql(sql);
-    fields.outcome = Outcome::rolled_back;
-    return std::make_exception_ptr(BatchError(std::move(fields)));
-}
-
-/// Of a statement before the one that failed, the one or others between them having committed.
-std::exception_ptr perhaps_without_effect(std::size_t failed, const ErrorFields& cause, const std::string& sql) {
-    ErrorFields fields;
-    fields.message = "perhaps rolled back: statement " + std::to_string(failed + 1) +
-                     " of the batch failed, and a procedure may have committed before: " + cause.message;
-    fields.sql = cut_sql(sql);
-    fields.outcome = Outcome::unknown;
+    fields.outcome = perhaps ? Outcome::unknown : Outcome::rolled_back;
     return std::make_exception_ptr(BatchError(std::move(fields)));
 }
 
@@ -226,7 +217,7 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
         } else if (i == *failed) {
             answers.emplace_back(make_error(cause));
         } else if (i < *failed && i < last_commit) {
-            answers.emplace_back(perhaps_without_effect(*failed, cause, sql));
+            answers.emplace_back(without_effect("perhaps rolled back", *failed, cause, sql, true));
         } else if (i < *failed) {
             answers.emplace_back(without_effect("rolled back", *failed, cause, sql));
         } else {

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include <csignal>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "db/hidden_test.hpp"
 #include "db/jobs.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
@@ -124,14 +124,10 @@ Coro<> work(std::string url) {
     co_await worker.run();
 }
 
-/// A worker in a process of its own, by the hidden test below: a fork would go on without the threads of this one, and
-/// perhaps with what they had locked. Where to work stands in the environment.
+/// A worker in a process of its own, by the hidden test below. Where to work stands in the environment.
 class Process {
 public:
-    Process() : pid_(::fork()) {
-        if (pid_ == 0) live();
-        if (pid_ < 0) throw std::runtime_error("cannot fork");
-    }
+    Process() : pid_(tests::start_hidden_test("[works]")) {}
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;
     ~Process() { kill(); }
@@ -144,12 +140,6 @@ public:
     }
 
 private:
-    [[noreturn]] static void live() {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ::execl("/proc/self/exe", "coaio-db-tests", "[works]", "-o", "/dev/null", nullptr);
-        ::_exit(127);
-    }
-
     pid_t pid_;
 };
 

@@ -12,11 +12,11 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
+#include "db/hidden_test.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/throws.hpp"
@@ -151,17 +151,6 @@ Coro<> run_ten(std::string url) {
 }
 
 constexpr auto where_to_migrate = "COAIO_TEST_MIGRATE";
-
-/// A process that runs all steps, by the hidden test below, and ends by 0 where they were run. It is one of its own, not a
-/// fork of this one, whose threads would be missing.
-pid_t start_process() {
-    const pid_t pid = ::fork();
-    if (pid < 0) throw std::runtime_error("cannot fork");
-    if (pid > 0) return pid;
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::execl("/proc/self/exe", "coaio-db-tests", "[migrates]", nullptr);
-    ::_exit(127);
-}
 
 Coro<> end_session(const tests::Database& database, std::string which) {
     const std::string found =
@@ -373,7 +362,7 @@ TEST_CASE("MIG-02: ten processes that start together apply each step once", "[pg
     tests::Database database;
     ::setenv(where_to_migrate, database.conninfo().c_str(), 1);
     std::vector<pid_t> processes;
-    for (int i = 0; i < 10; ++i) processes.push_back(start_process());
+    for (int i = 0; i < 10; ++i) processes.push_back(tests::start_hidden_test("[migrates]"));
     for (const pid_t each : processes) {
         int status = -1;
         ::waitpid(each, &status, 0);
