@@ -27,6 +27,18 @@ const std::string none_left = "not exists (select from coaio_job)";
 
 Coro<> put(db::JobQueue queue, int n) { static_cast<void>(co_await queue.put(tests::numbered(n))); }
 
+/// A handler that goes on when it may.
+struct Held {
+    Coro<> operator()(db::Job& /*job*/) {
+        ++runs;
+        begun.set();
+        co_await gate.wait();
+    }
+    coaio::Event begun;
+    coaio::Event gate;
+    int runs = 0;
+};
+
 // The loop stands still in the first one's handler until all leases are over.
 Coro<> stand_still(std::string url, const tests::Database& database) {
     const db::Pool pool(url);
@@ -86,24 +98,18 @@ Coro<> go_back_in_time(std::string url, const tests::Database& database) {
     const db::JobQueue queue(pool, "q");
     co_await queue.prepare();
     co_await put(queue, 1);
-    coaio::Event begun;
-    coaio::Event gate;
-    int runs = 0;
-    auto handler = [&begun, &gate, &runs](db::Job&) -> Coro<> {
-        ++runs;
-        begun.set();
-        co_await gate.wait();
-    };
+    Held held;
+    auto handler = [&held](db::Job& job) { return held(job); };
     const db::JobWorker worker(queue, handler, tests::quick_worker().lease(1min));
     auto running = coaio::create_task(worker.run());
-    co_await begun.wait();
+    co_await held.begun.wait();
     database.sql("update coaio_job set state = 'ready', attempt = 0, lease_until = null, worker = null");
     co_await tests::until(database, "exists (select from coaio_job where state = 'running')");
-    gate.set();
+    held.gate.set();
     co_await tests::until(database, none_left);
     worker.stop();
     co_await running;
-    CHECK(runs == 1);
+    CHECK(held.runs == 1);
     CHECK(worker.statistics().completed == 1);
     CHECK(worker.statistics().taken == 2);
 }
@@ -119,19 +125,15 @@ Coro<> be_cancelled_and_fail(std::string url, const tests::Database& database) {
     const db::JobQueue queue(pool, "q");
     co_await queue.prepare();
     co_await put(queue, 1);
-    coaio::Event begun;
-    coaio::Event gate;
-    auto handler = [&begun, &gate](db::Job&) -> Coro<> {
-        begun.set();
-        co_await gate.wait();
-    };
+    Held held;
+    auto handler = [&held](db::Job& job) { return held(job); };
     const db::JobWorker worker(queue, handler, tests::quick_worker().lease(1min).grace(1min));
     auto running = coaio::create_task(worker.run());
-    co_await begun.wait();
+    co_await held.begun.wait();
     running.cancel();
     while (runs_a_task("job-reaper")) co_await coaio::sleep(1ms);  // those that take jobs end first
     database.sql("alter table coaio_job rename to away");
-    gate.set();
+    held.gate.set();
     const bool cancelled = co_await tests::throws<coaio::CancelledError>(running);
     CHECK(cancelled);
     database.sql("alter table away rename to coaio_job; delete from coaio_job");

@@ -7,6 +7,7 @@
 #include <coaio/core/task.hpp>
 #include <coaio/core/timeout.hpp>
 
+#include "db/next_answer.hpp"
 #include "db/wire.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
@@ -38,7 +39,7 @@ Coro<> leave_without_statements(std::string url) {
 Coro<std::exception_ptr> answer_lost(db::detail::PqLink& lane) {
     std::exception_ptr failure;
     try {
-        while (!lane.lane_take()) co_await lane.lane_wait();
+        static_cast<void>(co_await tests::next_answer(lane));
     } catch (const db::ConnectionError&) {
         failure = std::current_exception();
     }
@@ -47,13 +48,9 @@ Coro<std::exception_ptr> answer_lost(db::detail::PqLink& lane) {
 
 Coro<> take(db::detail::PqLink& lane, int first, int count) {
     for (int i = first; i < first + count; ++i) {
-        auto answer = lane.lane_take();
-        while (!answer) {
-            co_await lane.lane_wait();
-            answer = lane.lane_take();
-        }
-        REQUIRE(!answer->failure);
-        REQUIRE(answer->rows.value<int>() == i);
+        const auto answer = co_await tests::next_answer(lane);
+        REQUIRE(!answer.failure);
+        REQUIRE(answer.rows.value<int>() == i);
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include "db/asking.hpp"
 #include "db/cut.hpp"
+#include "db/next_answer.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 #include "support/throws.hpp"
@@ -161,12 +162,6 @@ Coro<> chatter(std::string url) {
     CHECK(heard >= 40);
 }
 
-Coro<db::detail::LaneLink::Answer> next_answer(db::detail::PqLink& lane) {
-    auto answer = lane.lane_take();
-    for (; !answer; answer = lane.lane_take()) co_await lane.lane_wait();
-    co_return std::move(*answer);
-}
-
 Coro<> go_stale_beside_a_type_of_ones_own(std::string url, const tests::Database& database) {
     const std::string stale = "select * from t";
     const std::string mood = "select 'fine'::mood";
@@ -178,10 +173,10 @@ Coro<> go_stale_beside_a_type_of_ones_own(std::string url, const tests::Database
     database.sql("alter table t add column m int");
     lane.enter_lane();
     for (const std::string& each : {stale, mood}) lane.lane_send(each, {});
-    auto failed = co_await next_answer(lane);
+    auto failed = co_await tests::next_answer(lane);
     REQUIRE(failed.failure);
     CHECK(lane.lane_stale(stale, {}, db::make_error(std::move(*failed.failure))));
-    const auto answer = co_await next_answer(lane);
+    const auto answer = co_await tests::next_answer(lane);
     CHECK(answer.rows.value<std::string>() == "fine");
     co_await lane.leave_lane();
 }
@@ -201,7 +196,7 @@ Coro<> notify_between(std::string url) {
         if (i % 2 == 1) lane.lane_send("select $1::text", params);
     }
     for (int i = 0; i < 6; ++i) {
-        const auto answer = co_await next_answer(lane);
+        const auto answer = co_await tests::next_answer(lane);
         REQUIRE_FALSE(answer.failure);
         if (i % 2 == 1) CHECK(answer.rows.value<std::string>() == std::to_string(i));
     }
