@@ -46,24 +46,22 @@ Coro<> select_points(db::Pool pool, long n) {
     }
 }
 
-Coro<db::Pool> open_pool(std::size_t connections, std::size_t pipelining = 1) {
+Coro<db::Pool> open_pool(db::PoolOptions options) {
     const std::string where = url();
-    const auto options = db::PoolOptions().max_size(connections).pipelining(pipelining);
     co_return co_await db::Pool::connect(where, options);
 }
 
 // One connection, N prepared point selects one after another.
 Coro<> pg_point(long n) {
-    const db::Pool pool = co_await open_pool(1);
+    const db::Pool pool = co_await open_pool(db::PoolOptions().max_size(1));
     begin();
     co_await select_points(pool, n);
     co_await pool.close();
 }
 
-// 64 tasks on 4 connections.
-Coro<> pg_conc(long n) {
+Coro<> select_from_tasks(long n, bool shared_sync) {
     constexpr long tasks = 64;
-    const db::Pool pool = co_await open_pool(4, 64);
+    const db::Pool pool = co_await open_pool(db::PoolOptions().max_size(4).pipelining(64).shared_sync(shared_sync));
     begin();
     std::vector<Coro<>> all;
     all.reserve(tasks);
@@ -72,9 +70,15 @@ Coro<> pg_conc(long n) {
     co_await pool.close();
 }
 
+// 64 tasks on 4 connections; what goes together shares a Sync, as in the floor.
+Coro<> pg_conc(long n) { return select_from_tasks(n, true); }
+
+// The same with a Sync for each.
+Coro<> pg_conc_own_sync(long n) { return select_from_tasks(n, false); }
+
 // One connection, N rows of (int, text), a thousand a query, each decoded and summed.
 Coro<> pg_rows(long n) {
-    const db::Pool pool = co_await open_pool(1);
+    const db::Pool pool = co_await open_pool(db::PoolOptions().max_size(1));
     begin();
     for (long done = 0; done < n; done += rows_per_query) {
         const db::Rows rows = co_await pool.query(select_rows);
@@ -88,7 +92,8 @@ Coro<> pg_rows(long n) {
 }  // namespace
 
 std::span<const Bench> database_benches() {
-    static constexpr std::array all{Bench{"pg_point", pg_point}, Bench{"pg_conc", pg_conc}, Bench{"pg_rows", pg_rows}};
+    static constexpr std::array all{Bench{"pg_point", pg_point}, Bench{"pg_conc", pg_conc},
+                                    Bench{"pg_conc_own_sync", pg_conc_own_sync}, Bench{"pg_rows", pg_rows}};
     return all;
 }
 

@@ -13,14 +13,15 @@
 
 namespace coaio::db::detail {
 
-/// A session on which statements of many tasks can be under way at once, each with a Sync of its own (see lanes.hpp):
-/// `enter_lane`, then as many `lane_send` as one likes and an answer from `lane_take` for each of them, in their order;
-/// `leave_lane` when all have come.
+/// A session on which statements of many tasks can be under way at once (see lanes.hpp): `enter_lane`, then as many
+/// `lane_send` as one likes and an answer from `lane_take` for each of them, in their order; `leave_lane` when all have
+/// come.
 class LaneLink {
 public:
     struct Answer {
         Rows rows;
-        std::optional<ErrorFields> failure;  ///< of this statement alone
+        std::optional<ErrorFields> failure;  ///< of this statement
+        bool undone = false;  ///< it shared its Sync, and one of those failed: none of them had an effect
     };
 
     LaneLink() = default;
@@ -28,8 +29,8 @@ public:
     LaneLink& operator=(const LaneLink&) = delete;
     virtual ~LaneLink();
 
-    /// The session is busy from now on.
-    virtual void enter_lane() = 0;
+    /// The session is busy from now on. Each statement has a Sync of its own, or shares one with those that go with it.
+    virtual void enter_lane(bool shares_sync) = 0;
     /// Prepares it on the way where it is not yet. Whatever it throws, the statement may have been sent.
     virtual void lane_send(const std::string& sql, const Params& params) = 0;
     /// The next answer, where all of it has come; if not, `lane_wait` waits for more. What was sent goes then at the latest.

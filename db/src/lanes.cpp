@@ -56,9 +56,9 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
     self->pool_->require_loop();
     const TraceSource& trace = self->pool_->connector()->trace();
     if (trace) sql = traced(std::move(sql), trace);
-    const Known* const known = self->usable_ ? self->find(sql, params) : nullptr;
+    const Known* known = self->usable_ ? self->find(sql, params) : nullptr;
     bool learns = self->usable_ && (known == nullptr || (known->shared && !known->quick));
-    if (known != nullptr && self->shares(*known, sql, params)) {
+    for (int tries = 0; tries < 2 && known != nullptr && self->shares(*known, sql, params); ++tries) {
         if (cancellation_due()) co_await throw_if_cancelled();
         Watch watch(self->pool_->observer(), Operation::query, sql);
         Ask ask(*self, sql, params);
@@ -82,6 +82,7 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
             co_return std::move(ask.rows);
         }
         learns = true;
+        known = ask.undone ? self->find(sql, params) : nullptr;
     }
     Lease lease = self->pool_->take_now();
     if (lease) {
@@ -267,7 +268,9 @@ void Lanes::watch() {
         // What was late may be there already, when it is the loop that was held up.
         if (std::exchange(lane.suspect, lane.sent.front().since) != lane.sent.front().since) continue;
         lane.closed = true;
-        for (auto at = lane.sent.begin() + 1; at != lane.sent.end(); ++at) {
+        // Under one Sync it is not known which it is, and the first one has no answer before the last.
+        const bool all = values_.shared_sync && lane.sent.size() > 1;
+        for (auto at = lane.sent.begin() + (all ? 0 : 1); at != lane.sent.end(); ++at) {
             if (at->ask == nullptr) continue;
             run_by_itself(*std::exchange(at->ask, nullptr));
             --lane.awaited;
@@ -317,7 +320,7 @@ Lane& Lanes::add_lane(Lease lease) {
     lane.lease = std::move(lease);
     if (lane.lease) {
         lane.link = lane.lease.link().lane();
-        lane.link->enter_lane();
+        lane.link->enter_lane(values_.shared_sync);
     }
     const AnyTask task =
         create_task(pump(shared_from_this(), std::move(owner)), {.name = "db lane", .eager_start = false});
@@ -338,7 +341,7 @@ Coro<> Lanes::pump(std::shared_ptr<Lanes> self, Pump owner) {
         if (opening) {
             lane.lease = co_await self->pool_->acquire();
             lane.link = lane.lease.link().lane();
-            lane.link->enter_lane();
+            lane.link->enter_lane(self->values_.shared_sync);
             owner.opened();
         }
         // Others wait for its answers, so it ends when they have them or are gone, and not before.
@@ -397,19 +400,20 @@ void Lanes::answered(Lane& lane, LaneLink::Answer answer) {
     if (!quick(now - sent.since)) {
         if (Known* const known = find(*ask.sql_, *ask.params_)) known->quick = false;
     }
-    if (!answer.failure) {
+    if (answer.failure) {
+        answer.failure->sql = cut_sql(*ask.sql_);
+        ask.failure = make_error(std::move(*answer.failure));
+        const bool stale = lane.link->lane_stale(*ask.sql_, *ask.params_, ask.failure);
+        if (stale || answer.undone) {
+            ask.failure = nullptr;
+            ask.again = true;
+            known_.erase(*ask.sql_);  // it proves itself alone before it shares again
+        }
+    } else {
         ask.rows = std::move(answer.rows);
-        finish(ask);
-        return;
     }
-    answer.failure->sql = cut_sql(*ask.sql_);
-    ask.failure = make_error(std::move(*answer.failure));
-    if (lane.link->lane_stale(*ask.sql_, *ask.params_, ask.failure)) {
-        ask.failure = nullptr;
-        known_.erase(*ask.sql_);
-        run_by_itself(ask);
-        return;
-    }
+    ask.undone = answer.undone;
+    ask.again = ask.again || ask.undone;
     finish(ask);
 }
 

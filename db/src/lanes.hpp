@@ -39,7 +39,8 @@ public:
     Event done;
     Rows rows;
     std::exception_ptr failure;
-    bool again = false;  ///< it had no effect, and should be run by itself
+    bool again = false;   ///< it had no effect, and should be run by itself
+    bool undone = false;  ///< or among others, since one of those under its Sync failed
 
 private:
     friend Lanes;
@@ -53,7 +54,7 @@ private:
     std::size_t bytes_;
 };
 
-/// A connection that statements of several tasks share, each with a Sync of its own.
+/// A connection that statements of several tasks share.
 struct Lane {
     struct Sent {
         Ask* ask;         // null: nobody waits for it any more

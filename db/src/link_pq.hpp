@@ -106,7 +106,7 @@ public:
     void leave() noexcept;
     Coro<> settle() override;
 
-    void enter_lane() override;
+    void enter_lane(bool shares_sync) override;
     void lane_send(const std::string& sql, const Params& params) override;
     [[nodiscard]] std::optional<Answer> lane_take() override;
     Coro<> lane_wait() override;
@@ -122,10 +122,15 @@ private:
     class Use;
     class Patience;
     struct LaneSent {
-        std::unique_ptr<Prepared> named;         // on the way: prepared, or dropped where nobody asked
-        int before = 0;                          // results before its own: that it is prepared, and its columns
-        bool asked = true;                       // somebody waits for the answer
+        std::unique_ptr<Prepared> named;  // on the way: prepared, or dropped where nobody asked
+        int due = 1;                      // results: that it is prepared, its columns, and its own
+        bool asked = true;                // somebody waits for the answer
+        bool ends = false;                // a Sync follows
+        bool prepared = false;
+        bool failed = false;                     // `lane_failure_` is its
+        bool undone = false;                     // with others under its Sync, one of which failed
         std::shared_ptr<const UserTypes> types;  // that were known when it was asked for in their form
+        Rows rows;
     };
 
     [[nodiscard]] Coro<Rows> run_now(const std::string& sql, const Params& params);
@@ -200,7 +205,11 @@ private:
 
     void drop_in_lane();
     [[nodiscard]] LaneSent& lane_add();
-    void lane_end_first();
+    // A segment: the statements under one Sync.
+    [[nodiscard]] bool lane_open() const noexcept;
+    void lane_end_segment();
+    void lane_read(pq::Result result);
+    void lane_segment_ended();
     /// Whether a statement that was kept prepared failed because it is stale or gone, and may run again; it is forgotten
     /// then.
     [[nodiscard]] bool forget_stale(const std::string& sql, const Params& params, const std::exception_ptr& failure);
@@ -257,9 +266,12 @@ private:
     std::optional<pq::Result> held_;  // of a flow: read, and not given yet
     std::string flow_sql_;
     std::uint64_t cursors_ = 0;
-    std::deque<LaneSent> lane_;       // sent and not answered
-    std::size_t lane_kept_ = 0;       // the last of them, which have not gone yet
-    Answer lane_answer_;              // what there is of the first one's
+    bool lane_shares_ = false;    // those that go together have one Sync
+    std::deque<LaneSent> lane_;   // whose answers were not taken
+    std::size_t lane_kept_ = 0;   // the last of them, which have not gone yet
+    std::size_t lane_read_ = 0;   // the first of them, whose results have come
+    std::size_t lane_ended_ = 0;  // the first of these, and so has their Sync
+    std::optional<ErrorFields> lane_failure_;
     Gathering gathering_;             // of the answers
     std::optional<bool> near_;        // to the server
     std::optional<Handle> turn_end_;  // what is kept goes

@@ -31,13 +31,18 @@ private:
     std::optional<TimerHandle> end_;
 };
 
-void PqLink::enter_lane() {
+void PqLink::enter_lane(bool shares_sync) {
     Use use(*this);
     lane_.clear();
-    lane_answer_ = {};
+    lane_read_ = lane_ended_ = 0;
     begin_pipeline();
-    if (syncs_ > 0) lane_.emplace_back().asked = false;
+    if (syncs_ > 0) {
+        LaneSent& before = lane_.emplace_back();
+        before.asked = false;
+        before.ends = true;
+    }
     lane_kept_ = 0;
+    lane_shares_ = shares_sync;
     in_flight_ = !lane_.empty();
     flow_sql_.clear();
     flowing_ = true;
@@ -45,10 +50,19 @@ void PqLink::enter_lane() {
 }
 
 PqLink::LaneSent& PqLink::lane_add() {
+    LaneSent& sent = lane_.emplace_back();
+    if (session_->holds_back()) ++lane_kept_;
+    if (!lane_shares_) lane_end_segment();
+    return sent;
+}
+
+bool PqLink::lane_open() const noexcept { return !lane_.empty() && !lane_.back().ends; }
+
+void PqLink::lane_end_segment() {
+    if (!lane_open()) return;
     session_->send_sync();
     ++syncs_;
-    if (session_->holds_back()) ++lane_kept_;
-    return lane_.emplace_back();
+    lane_.back().ends = true;
 }
 
 void PqLink::drop_in_lane() {
@@ -57,17 +71,19 @@ void PqLink::drop_in_lane() {
     NamesInDoubt unsent(statements_, dropped);
     start();
     for (std::string& each : dropped) {
+        lane_end_segment();
         session_->send_query("deallocate " + each, {}, Format::text);
         LaneSent& sent = lane_add();
         sent.asked = false;
         sent.named = std::make_unique<Prepared>();
         sent.named->name = std::move(each);
     }
+    lane_end_segment();
     unsent.clear();
 }
 
 void PqLink::lane_send(const std::string& sql, const Params& params) {
-    session_->hold_back();
+    if (!lane_shares_) session_->hold_back();
     drop_in_lane();
     start();
     std::unique_ptr<Prepared> fresh;
@@ -92,7 +108,7 @@ void PqLink::lane_send(const std::string& sql, const Params& params) {
         session_->send_prepared(name, params, Format::text);
     }
     LaneSent& sent = lane_add();
-    sent.before = fresh ? 2 : 0;
+    if (fresh) sent.due = 3;
     sent.named = std::move(fresh);
     sent.types = types_;
     if (lane_due()) lane_push_later();
@@ -102,6 +118,7 @@ void PqLink::lane_send(const std::string& sql, const Params& params) {
 // is as much as what is still to be answered: then the server has it before it has done the rest, and each piece is as
 // large as can be.
 bool PqLink::lane_due() {
+    if (lane_open()) return true;
     if (lane_kept_ == 0) return false;
     return lane_kept_ >= lane_.size() - lane_kept_ || !lane_near();
 }
@@ -117,6 +134,7 @@ bool PqLink::lane_gathers() {
 }
 
 void PqLink::lane_push() {
+    lane_end_segment();
     lane_kept_ = 0;
     session_->let_go();
     static_cast<void>(session_->flush());  // the rest goes with the next answer that is waited for
@@ -140,38 +158,65 @@ void PqLink::lane_push_later() {
 }
 
 std::optional<LaneLink::Answer> PqLink::lane_take() {
-    while (!lane_.empty()) {
-        auto result = arrived();
-        if (!result) break;
-        LaneSent& first = lane_.front();
-        const pq::Kind kind = result->kind();
-        if (kind == pq::Kind::sync) {
-            const bool asked = first.asked;
-            lane_end_first();
-            Answer answer = std::exchange(lane_answer_, {});
-            if (asked) return answer;
-        } else if (kind == pq::Kind::error) {
-            ErrorFields fields = failure_of(*result, flow_sql_);
-            if (!lane_answer_.failure) lane_answer_.failure = std::move(fields);
-        } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
-            throw_out_of_step();
-        } else if (kind != pq::Kind::aborted) {
-            if (first.before == 0) {
-                lane_answer_.rows = std::move(*result).take_rows(Outcome::committed, first.types);
-            } else if (--first.before == 0) {
-                set_format(*first.named, result->column_types());
-            }
+    for (;;) {
+        while (lane_ended_ == 0) {
+            auto result = lane_.empty() ? std::nullopt : arrived();
+            if (!result) return std::nullopt;
+            lane_read(std::move(*result));
         }
+        LaneSent first = std::move(lane_.front());
+        lane_.pop_front();
+        --lane_read_;
+        --lane_ended_;
+        lane_kept_ = std::min(lane_kept_, lane_.size());
+        Answer answer;
+        answer.rows = std::move(first.rows);
+        if (first.failed) answer.failure = std::exchange(lane_failure_, std::nullopt);
+        answer.undone = first.undone;
+        if (!first.asked) continue;
+        if (first.prepared) statements_.keep(std::move(*first.named));
+        return answer;
     }
-    return std::nullopt;
 }
 
-void PqLink::lane_end_first() {
-    LaneSent& first = lane_.front();
-    if (first.asked && first.named && first.before == 0) statements_.keep(std::move(*first.named));
-    lane_.pop_front();
-    lane_kept_ = std::min(lane_kept_, lane_.size());
-    in_flight_ = --syncs_ > 0;
+void PqLink::lane_read(pq::Result result) {
+    const pq::Kind kind = result.kind();
+    if (kind == pq::Kind::sync) return lane_segment_ended();
+    const bool all = lane_read_ == lane_.size() || (lane_read_ > lane_ended_ && lane_[lane_read_ - 1].ends);
+    LaneSent& sent = lane_[all ? lane_read_ - 1 : lane_read_];
+    if (kind == pq::Kind::error) {
+        ErrorFields fields = failure_of(result, flow_sql_);
+        if (!lane_failure_) {
+            lane_failure_ = std::move(fields);
+            sent.failed = true;
+        }
+        if (all) return;  // it is the end of their transaction that failed
+    } else if (all || kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+        throw_out_of_step();
+    }
+    --sent.due;
+    if (kind != pq::Kind::error && kind != pq::Kind::aborted) {
+        if (sent.due == 1) {
+            set_format(*sent.named, result.column_types());
+            sent.prepared = true;
+        } else if (sent.due == 0) {
+            sent.rows = std::move(result).take_rows(Outcome::committed, sent.types);
+        }
+    }
+    if (sent.due == 0) ++lane_read_;
+}
+
+// What shared a Sync was one transaction.
+void PqLink::lane_segment_ended() {
+    std::size_t end = lane_ended_;
+    while (end < lane_.size() && !lane_[end++].ends) {}
+    if (end == lane_ended_) throw_out_of_step();
+    if (lane_failure_ && end - lane_ended_ > 1) {
+        for (std::size_t i = lane_ended_; i < end; ++i) lane_[i].undone = true;
+    }
+    lane_read_ = lane_ended_ = end;
+    in_flight_ = end < lane_.size();
+    --syncs_;
     gathering_.answered();
     collect_notifications();
 }
@@ -183,9 +228,10 @@ Coro<> PqLink::lane_wait() {
         co_return;
     }
     const bool writable = !session_->flush();
-    const bool gathers = !writable && lane_gathers();
+    const bool gathers = !writable && !lane_shares_ && lane_gathers();
     const Patience patience(*this, gathers ? gathering_.bytes_of(lane_.size() - lane_kept_) : 1);
     const auto ready = co_await io::wait_ready(session_->socket(), {.readable = true, .writable = writable});
+    if (lane_open()) lane_push();  // reading sends what there is
     if (ready.readable) {
         const std::size_t before = gathers && gathering_.counting() ? session_->at_hand() : 0;
         consume();
@@ -203,6 +249,7 @@ bool PqLink::lane_stale(const std::string& sql, const Params& params, const std:
 void PqLink::lane_let_go() noexcept {
     if (turn_end_) turn_end_->cancel();
     turn_end_.reset();
+    if (session_ && lane_open()) lane_try_push();
     lane_kept_ = 0;
     if (!session_) return;
     session_->let_go();

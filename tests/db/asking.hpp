@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -12,6 +13,11 @@
 namespace tests {
 
 inline constexpr const char* echo = "select $1::int";
+
+/// Of a pool whose statements share connections, each with a Sync of its own or with those that go with it.
+inline coaio::db::PoolOptions sharing(std::size_t size, bool shared_sync) {
+    return coaio::db::PoolOptions().max_size(size).pipelining(32).shared_sync(shared_sync);
+}
 
 /// After this the statement is known to be quick.
 inline coaio::Coro<> warm_up(coaio::db::Pool pool, std::string sql, std::optional<int> value) {

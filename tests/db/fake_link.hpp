@@ -38,6 +38,7 @@ struct FakeServer {
     std::size_t most_laned_bytes = 0;    ///< in one pipeline at a time
     std::size_t cancels = 0;             ///< of what was under way in a pipeline
     std::size_t lose = 0;                ///< so many answers of pipelines are lost with their sessions
+    std::size_t undo = 0;                ///< so many times one fails of several under one Sync, the first of them
     std::map<std::string, int> rows;     ///< that are committed, and how often
     std::map<std::string, bool> tokens;  ///< of commits; true: taken by a look-up, so that they cannot be committed
     std::map<coaio::TimePoint, std::size_t> begun;  ///< attempts, by when they began
@@ -112,8 +113,9 @@ public:
     void vanish() noexcept { gone_ = true; }
 
     [[nodiscard]] LaneLink* lane() noexcept override { return this; }
-    void enter_lane() override {
+    void enter_lane(bool shares_sync) override {
         if (busy_ || in_transaction_) ++server_->mixed_up;
+        shares_sync_ = shares_sync;
         busy_ = laned_ = true;
     }
     void lane_send(const std::string& sql, const coaio::db::Params& params) override {
@@ -128,20 +130,28 @@ public:
         server_->most_laned_bytes = std::max(server_->most_laned_bytes, bytes);
     }
     [[nodiscard]] std::optional<Answer> lane_take() override {
-        if (!std::exchange(answered_, false)) return std::nullopt;
+        if (answered_ == 0) return std::nullopt;
+        --answered_;
         Answer answer;
-        answer.rows = echo(sent_.front().params);
+        answer.undone = undone_;
+        if (!undone_) answer.rows = echo(sent_.front().params);
+        if (std::exchange(fails_, false)) answer.failure.emplace();
         sent_.pop_front();
         return answer;
     }
     coaio::Coro<> lane_wait() override {
-        co_await coaio::sleep(time_of(sent_.front().sql));
+        const std::size_t together = shares_sync_ ? sent_.size() : 1;
+        coaio::Duration time{};
+        for (std::size_t i = 0; i < together; ++i) time = std::max(time, time_of(sent_[i].sql));
+        co_await coaio::sleep(time);
         if (server_->lose > 0) {
             --server_->lose;
             close();
         }
         if (!open_) lose(coaio::db::Outcome::unknown);
-        answered_ = true;
+        answered_ = together;
+        undone_ = fails_ = together > 1 && server_->undo > 0;
+        if (undone_) --server_->undo;
     }
     coaio::Coro<> leave_lane() override {
         if (!sent_.empty()) ++server_->mixed_up;
@@ -149,7 +159,8 @@ public:
         co_return;
     }
     coaio::Coro<std::exception_ptr> end_lane(std::exception_ptr failure) override {
-        laned_ = answered_ = false;
+        laned_ = false;
+        answered_ = 0;
         if (open_ && !sent_.empty()) ++server_->cancels;
         sent_.clear();
         co_await coaio::sleep(server_->statement_time);
@@ -269,7 +280,10 @@ private:
     bool open_ = true;
     bool busy_ = false;
     bool laned_ = false;
-    bool answered_ = false;  // what was sent first
+    bool shares_sync_ = false;
+    std::size_t answered_ = 0;  // what was sent first
+    bool undone_ = false;       // and had no effect
+    bool fails_ = false;
     std::deque<Sent> sent_;
     bool gone_ = false;
     bool in_transaction_ = false;

@@ -21,6 +21,7 @@ namespace db = coaio::db;
 using coaio::Coro;
 using tests::ask;
 using tests::echo;
+using tests::sharing;
 using tests::warm_up;
 using namespace std::chrono_literals;
 
@@ -33,8 +34,8 @@ Coro<> lock(db::Connection& other) {
     co_await other.execute("lock table t in access exclusive mode");
 }
 
-Coro<> cancel_some(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).pipelining(32));
+Coro<> cancel_some(std::string url, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(2, shared_sync));
     co_await warm_up(pool, echo, 1);
     auto& loop = coaio::get_running_loop();
     for (int round = 0; round < 30; ++round) {
@@ -85,10 +86,10 @@ Coro<> disown(std::string url, tests::PostgresProxy& proxy) {
     CHECK(pool.statistics().opened == 1);
 }
 
-Coro<> retire(std::string url, std::string aside, const tests::PostgresProxy& proxy) {
+Coro<> retire(std::string url, std::string aside, const tests::PostgresProxy& proxy, bool shared_sync) {
     auto other = co_await db::Connection::connect(aside);
     co_await other.execute("create table t (n int)");
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32).cancel_timeout(20s));
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync).cancel_timeout(20s));
     co_await warm_up(pool, echo, 1);
     co_await warm_up(pool, read, std::nullopt);
     co_await lock(other);
@@ -106,10 +107,10 @@ Coro<> retire(std::string url, std::string aside, const tests::PostgresProxy& pr
     CHECK(pool.statistics().opened == 1);
 }
 
-Coro<> stay_behind_nothing_slow(std::string url) {
+Coro<> stay_behind_nothing_slow(std::string url, bool shared_sync) {
     auto other = co_await db::Connection::connect(url);
     co_await other.execute("create table t (n int)");
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).pipelining(32).cancel_timeout(20s));
+    auto pool = co_await db::Pool::connect(url, sharing(2, shared_sync).cancel_timeout(20s));
     co_await warm_up(pool, echo, 1);
     co_await warm_up(pool, read, std::nullopt);
     co_await lock(other);
@@ -125,11 +126,12 @@ Coro<> stay_behind_nothing_slow(std::string url) {
 
 struct Bench {
     std::string url;
+    bool shared_sync;
     std::optional<db::Pool> pool;
 };
 
 Coro<> cut_asks(Bench& bench) {
-    bench.pool.emplace(bench.url, db::PoolOptions().max_size(1).pipelining(32).cancel_timeout(10s));
+    bench.pool.emplace(bench.url, sharing(1, bench.shared_sync).cancel_timeout(10s));
     co_await warm_up(*bench.pool, echo, 1);
     std::vector<Coro<>> all;
     for (int i = 0; i < 5; ++i) all.push_back(ask(*bench.pool, i * 10, 3));
@@ -138,7 +140,7 @@ Coro<> cut_asks(Bench& bench) {
 
 Coro<> look_after(Bench& bench, std::size_t turn) {
     INFO("cut before turn " << turn);
-    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url, db::PoolOptions().max_size(1).pipelining(32));
+    db::Pool pool = bench.pool ? *bench.pool : db::Pool(bench.url, sharing(1, bench.shared_sync));
     co_await ask(pool, 5, 1);
     std::vector<Coro<>> all;
     for (int i = 0; i < 5; ++i) all.push_back(ask(pool, i * 10, 1));
@@ -155,8 +157,9 @@ Coro<> look_after(Bench& bench, std::size_t turn) {
 
 TEST_CASE("CAN-08 CAN-09: cancelled statements leave their pipeline, and the others get their own answers",
           "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(cancel_some(database.conninfo()));
+    coaio::run(cancel_some(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("CAN-09 CAN-10: no cancel request goes to a connection that others share", "[pgtest]") {
@@ -167,19 +170,21 @@ TEST_CASE("CAN-09 CAN-10: no cancel request goes to a connection that others sha
 }
 
 TEST_CASE("CAN-10: a disowned statement that runs for long is cancelled once it is alone", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
     tests::PostgresProxy proxy(database.server());
-    coaio::run(retire(proxy.conninfo(database.name()), database.conninfo(), proxy));
+    coaio::run(retire(proxy.conninfo(database.name()), database.conninfo(), proxy, shared_sync));
 }
 
 TEST_CASE("CAN-11: nothing waits behind a statement that takes long", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(stay_behind_nothing_slow(database.conninfo()));
+    coaio::run(stay_behind_nothing_slow(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("CAN-09: a pipeline cut at any turn leaves a whole pool", "[pgtest]") {
     tests::Database database;
-    Bench bench{database.conninfo(), std::nullopt};
+    Bench bench{database.conninfo(), GENERATE(false, true), std::nullopt};
     coaio::testing::cut([&] { return cut_asks(bench); }, [&](std::size_t turn) { return look_after(bench, turn); });
     CHECK(database.server().await_sessions(database.name(), 0));
 }

@@ -31,7 +31,7 @@ Coro<> leave_without_statements(std::string url) {
     db::detail::PqLink& lane = *link->libpq();
     co_await lane.begin_rows("select 1", {});  // after which a pipeline begins with a Sync of its own
     while (lane.flowing()) static_cast<void>(co_await lane.next_rows());
-    lane.enter_lane();
+    lane.enter_lane(false);
     co_await lane.leave_lane();
     CHECK(link->state() == db::detail::LinkState::idle);
 }
@@ -59,7 +59,7 @@ Coro<> stop_behind_the_first(std::string url, std::string by_tcp) {
     db::detail::PqConnector connector(by_tcp, {});
     const auto link = co_await connector.connect();
     db::detail::PqLink& lane = *link->libpq();
-    lane.enter_lane();
+    lane.enter_lane(false);
     for (int i = 0; i < 100; ++i) lane.lane_send("select $1::int", db::Params::of(i));
     co_await take(lane, 0, 100);  // so fast that many are waited for together
     wire.query("select pg_advisory_lock(1)");
@@ -90,7 +90,7 @@ Coro<> send_to_nobody(std::string url) {
     db::detail::PqConnector connector(url, {});
     const auto link = co_await connector.connect();
     db::detail::PqLink& lane = *link->libpq();
-    lane.enter_lane();
+    lane.enter_lane(false);
     lane.lane_send("select pg_sleep(60)", {});
     auto answer = coaio::create_task(answer_lost(lane));
     co_await coaio::sleep(coaio::Duration::zero());

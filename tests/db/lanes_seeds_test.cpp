@@ -52,10 +52,11 @@ Coro<> hold_often(LaneWorld& world) {
     }
 }
 
-Coro<> storm() {
-    LaneWorld world(of_size(3));
+Coro<> storm(bool shared_sync) {
+    LaneWorld world(of_size(3).shared_sync(shared_sync));
     co_await warm_up(world);
     auto& loop = coaio::get_running_loop();
+    world.server->undo = loop.random() % 4;
     std::vector<Task<>> tasks;
     for (int i = 0; i < 20; ++i) tasks.push_back(coaio::create_task(ask_often(world, i * 100, 5)));
     for (int i = 0; i < 4; ++i) tasks.push_back(coaio::create_task(hold_often(world)));
@@ -78,15 +79,18 @@ Coro<> storm() {
 
 // One of three statements on one connection, and what becomes of its neighbours.
 struct Trio {
+    bool shared_sync = false;
+    bool undone = false;
     std::unique_ptr<LaneWorld> world;
     std::vector<Task<>> neighbours;
 };
 
 Coro<> cut_between(Trio& trio, const char* sql) {
-    trio.world = std::make_unique<LaneWorld>(of_size(1));
+    trio.world = std::make_unique<LaneWorld>(of_size(1).shared_sync(trio.shared_sync));
     trio.neighbours.clear();
     LaneWorld& world = *trio.world;
     co_await warm_up(world);
+    world.server->undo = trio.undone ? 2 : 0;
     auto holder = coaio::create_task(hold(world, 1ms));
     co_await yield(1);
     trio.neighbours.push_back(coaio::create_task(ask(world, 1)));
@@ -107,6 +111,69 @@ Coro<> neighbours_are_well(Trio& trio, std::size_t turn, std::size_t cancels) {
     co_await require_whole(*trio.world);
     REQUIRE(trio.world->server->cancels <= cancels);
     trio.world.reset();
+}
+
+// Each is asked twice: with the one that fails, the first, and without it.
+Coro<> run_again_without() {
+    LaneWorld world(of_size(1).shared_sync(true));
+    co_await warm_up(world);
+    auto holder = coaio::create_task(hold(world, 1ms));
+    co_await yield(1);
+    world.server->undo = 1;
+    const std::size_t laned = world.server->laned;
+    const std::size_t statements = world.server->statements;
+    std::vector<Coro<>> all;
+    world.server->slow_time = 1ms;
+    all.push_back(ask_slowly(world));
+    for (int i = 0; i < 3; ++i) all.push_back(ask(world, i));
+    co_await coaio::gather(std::move(all));
+    co_await holder;
+    CHECK(world.server->undo == 0);
+    CHECK(world.server->statements == statements + 8);
+    CHECK(world.server->laned > laned + 4);
+    CHECK(world.server->laned < laned + 8);  // the one that failed was by itself
+    co_await require_whole(world);
+}
+
+Coro<> wait_for_the_last() {
+    LaneWorld world(of_size(1).shared_sync(true));
+    co_await warm_up(world);
+    world.server->slow_time = 8ms;
+    auto holder = coaio::create_task(hold(world, 1ms));
+    co_await yield(1);
+    const std::size_t laned = world.server->laned;
+    auto quick = coaio::create_task(ask(world, 1));
+    auto late = coaio::create_task(ask_slowly(world));
+    co_await holder;
+    const auto began = coaio::Clock::now();
+    co_await quick;
+    CHECK(coaio::Clock::now() - began >= 7ms);
+    co_await late;
+    CHECK(world.server->laned == laned + 2);
+    co_await require_whole(world);
+}
+
+// One that takes for ever is among them, and nobody knows which.
+Coro<> leave_a_slow_one() {
+    LaneWorld world(of_size(2).shared_sync(true));
+    co_await warm_up(world);
+    auto holder = coaio::create_task(hold(world, 1ms));
+    auto other = coaio::create_task(hold(world, 1ms));
+    co_await yield(1);
+    std::vector<Task<>> tasks;
+    for (int i = 0; i < 3; ++i) tasks.push_back(coaio::create_task(ask(world, i)));
+    auto stuck = coaio::create_task(ask_slowly(world));
+    for (int i = 3; i < 6; ++i) tasks.push_back(coaio::create_task(ask(world, i)));
+    const auto began = coaio::Clock::now();
+    for (Task<>& each : tasks) co_await each;
+    CHECK(coaio::Clock::now() - began < 300ms);
+    CHECK_FALSE(stuck.done());
+    stuck.cancel();
+    const bool cancelled = co_await tests::throws<coaio::CancelledError>(stuck);
+    CHECK(cancelled);
+    co_await holder;
+    co_await other;
+    co_await require_whole(world);
 }
 
 Coro<> keep_apart_from_own() {
@@ -178,24 +245,38 @@ Coro<> send_much() {
 
 TEST_CASE(
     "PIP-01 PIP-07 CAN-08 CAN-09: statements that share connections get their own answers in any order of events") {
-    coaio::testing::explore(storm, {.seeds = 200});
+    const bool shared_sync = GENERATE(false, true);
+    coaio::testing::explore([shared_sync] { return storm(shared_sync); }, {.seeds = 200});
 }
 
 TEST_CASE(
     "CAN-08 CAN-09 CAN-10: a statement cut at any turn takes nothing from its neighbours, and no cancel is sent") {
     Trio trio;
+    trio.shared_sync = GENERATE(false, true);
+    trio.undone = trio.shared_sync && GENERATE(false, true);
     coaio::testing::cut([&] { return cut_between(trio, tests::echo); },
                         [&](std::size_t turn) { return neighbours_are_well(trio, turn, 0); });
 }
 
 TEST_CASE("CAN-09 CAN-10: one that would run for long, cut at any turn, is cancelled when it is alone") {
     Trio trio;
+    trio.shared_sync = GENERATE(false, true);
     coaio::testing::cut(
         [&] {
             auto limited = [](Trio& of) -> Coro<> { co_await coaio::wait_for(cut_between(of, tests::slow), 5s); };
             return limited(trio);
         },
         [&](std::size_t turn) { return neighbours_are_well(trio, turn, 1); });
+}
+
+TEST_CASE("PIP-09: what shared its Sync with one that failed runs again without it") {
+    coaio::testing::explore(run_again_without);
+}
+
+TEST_CASE("what shares a Sync is answered together") { coaio::testing::explore(wait_for_the_last); }
+
+TEST_CASE("CAN-11: what shares its Sync with one that takes for ever runs again by itself") {
+    coaio::testing::explore(leave_a_slow_one);
 }
 
 TEST_CASE("POL-13: a connection that statements share is replaced in its time, also when they never end") {

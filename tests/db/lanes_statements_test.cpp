@@ -22,13 +22,14 @@ namespace db = coaio::db;
 using coaio::Coro;
 using tests::ask;
 using tests::echo;
+using tests::sharing;
 using tests::warm_up;
 using namespace std::chrono_literals;
 
 namespace {
 
-Coro<> go_stale(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
+Coro<> go_stale(std::string url, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync));
     co_await pool.execute("create table t (a int)");
     co_await pool.execute("insert into t values (1)");
     const std::string all_of = "select *, $1::int from t";
@@ -43,8 +44,8 @@ Coro<> go_stale(std::string url) {
 // What differs in no more than a number, so that each is one to prepare.
 std::string numbered(int number) { return "select $1::int + " + std::to_string(number); }
 
-Coro<> use_many(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(4).statement_cache(2));
+Coro<> use_many(std::string url, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync).pipelining(4).statement_cache(2));
     const std::string count = "select count(*)::int from pg_prepared_statements";
     co_await warm_up(pool, count, std::nullopt);
     for (int i = 0; i < 20; ++i) co_await warm_up(pool, numbered(i), 0);
@@ -56,8 +57,8 @@ Coro<> use_many(std::string url) {
     CHECK(answers.back() <= 12);  // the cache, what is under way and what has been evicted just now
 }
 
-Coro<> change_types(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
+Coro<> change_types(std::string url, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync));
     co_await pool.execute("create table t (a int)");
     co_await pool.execute("insert into t values (1)");
     const std::string all_of = "select a from t where $1::int > 0";
@@ -79,8 +80,8 @@ Coro<std::string> state_of(Coro<db::Rows> statement) {
     co_return "";
 }
 
-Coro<> fail_to_prepare(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
+Coro<> fail_to_prepare(std::string url, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync));
     const std::string sql = "select count(*)::int from t where $1::int > 0";
     for (int i = 0; i < 2; ++i) {
         const std::string alone = co_await state_of(pool.query(sql, 1));
@@ -100,9 +101,9 @@ Coro<> fail_to_prepare(std::string url) {
     CHECK(pool.statistics().opened == 2);
 }
 
-Coro<> prepare_unheard(std::string url) {
+Coro<> prepare_unheard(std::string url, bool shared_sync) {
     auto other = co_await db::Connection::connect(url);
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32).cancel_timeout(20s));
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync).cancel_timeout(20s));
     co_await pool.execute("create table t (n int)");
     const std::string read = "select count(*)::int from t";
     co_await warm_up(pool, read, std::nullopt);
@@ -146,14 +147,14 @@ Coro<> prepare_again(tests::Bench&, db::Pool pool) {
 }
 
 // So that each statement of a connection comes with notices.
-Coro<> chatter(std::string url) {
+Coro<> chatter(std::string url, bool shared_sync) {
     int heard = 0;
     bool listening = false;
     const auto hear = [&](const db::ErrorFields& notice) {
         if (listening && notice.severity == "DEBUG") ++heard;
     };
     auto pool = co_await db::Pool::connect(
-        url, db::PoolOptions().max_size(1).pipelining(32).on_notice(hear).setting("client_min_messages", "debug5"));
+        url, sharing(1, shared_sync).on_notice(hear).setting("client_min_messages", "debug5"));
     co_await warm_up(pool, echo, 1);
     std::vector<Coro<>> all;
     for (int i = 0; i < 20; ++i) all.push_back(ask(pool, i, 2));
@@ -171,7 +172,7 @@ Coro<> go_stale_beside_a_type_of_ones_own(std::string url, const tests::Database
     db::detail::PqLink& lane = *link->libpq();
     for (const std::string& each : {stale, mood}) static_cast<void>(co_await lane.run(each, {}));
     database.sql("alter table t add column m int");
-    lane.enter_lane();
+    lane.enter_lane(false);
     for (const std::string& each : {stale, mood}) lane.lane_send(each, {});
     auto failed = co_await tests::next_answer(lane);
     REQUIRE(failed.failure);
@@ -189,7 +190,7 @@ Coro<> notify_between(std::string url) {
     lane.keep_notifications();
     static_cast<void>(co_await lane.command("listen c", db::detail::OnCancel::wait));
     co_await other.execute("notify c, 'other'");
-    lane.enter_lane();
+    lane.enter_lane(false);
     for (int i = 0; i < 6; ++i) {
         const auto params = db::Params::of(std::to_string(i));
         if (i % 2 == 0) lane.lane_send("select pg_notify('c', $1)", params);
@@ -212,8 +213,9 @@ Coro<> notify_between(std::string url) {
 }  // namespace
 
 TEST_CASE("STM-05 STM-06: a statement that went stale in a pipeline runs again by itself", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(go_stale(database.conninfo()));
+    coaio::run(go_stale(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("STM-06: a statement that went stale in a pipeline spoils no type of the answers behind it", "[pgtest]") {
@@ -222,23 +224,27 @@ TEST_CASE("STM-06: a statement that went stale in a pipeline spoils no type of t
 }
 
 TEST_CASE("STM-01: statements that a pipeline evicts are dropped in the server while it goes on", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(use_many(database.conninfo()));
+    coaio::run(use_many(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("STM-06: a column whose type has changed is asked for as it is now, also in a pipeline", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(change_types(database.conninfo()));
+    coaio::run(change_types(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("STM-03 PIP-09: a statement that cannot be prepared is not kept, alone or in a pipeline", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(fail_to_prepare(database.conninfo()));
+    coaio::run(fail_to_prepare(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("STM-03: a preparation that was cancelled in a pipeline leaves nothing that is in the way", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(prepare_unheard(database.conninfo()));
+    coaio::run(prepare_unheard(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("STM-03: a preparation cut at any turn leaves no name that is in the way", "[pgtest]") {
@@ -247,8 +253,9 @@ TEST_CASE("STM-03: a preparation cut at any turn leaves no name that is in the w
 }
 
 TEST_CASE("PIP-10: notices between the answers of a pipeline reach their handler", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(chatter(database.conninfo()));
+    coaio::run(chatter(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("PIP-10: notifications between the answers of a pipeline are kept for their listener", "[pgtest]") {

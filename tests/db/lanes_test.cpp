@@ -25,13 +25,14 @@ using coaio::Coro;
 using db::Transaction;
 using tests::ask;
 using tests::echo;
+using tests::sharing;
 using tests::warm_up;
 using namespace std::chrono_literals;
 
 namespace {
 
-Coro<> ask_all(std::string url, int tasks, int each, std::size_t size) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(size).pipelining(32));
+Coro<> ask_all(std::string url, int tasks, int each, std::size_t size, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(size, shared_sync));
     co_await warm_up(pool, echo, 1);
     std::vector<Coro<>> all;
     for (int i = 0; i < tasks; ++i) all.push_back(ask(pool, i * each, each));
@@ -43,8 +44,8 @@ Coro<> ask_all(std::string url, int tasks, int each, std::size_t size) {
     co_await pool.close();
 }
 
-Coro<> fail_some(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
+Coro<> fail_some(std::string url, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync));
     const std::string divide = "select 100 / $1::int";
     co_await warm_up(pool, divide, 1);
     std::vector<Coro<int>> all;
@@ -107,8 +108,8 @@ Coro<> measure(std::string url, int tasks, bool pipelining) {
               << times[times.size() / 2] << " in the median\n";
 }
 
-Coro<> lose_the_connection(std::string url, tests::PostgresProxy& proxy) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(32));
+Coro<> lose_the_connection(std::string url, tests::PostgresProxy& proxy, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync));
     co_await warm_up(pool, echo, 1);
     std::vector<Coro<int>> all;
     for (int i = 0; i < 50; ++i) all.push_back(pool.query_value<int>(echo, i));
@@ -151,8 +152,8 @@ Coro<> add_in_transactions(db::Pool pool, std::string update) {
     }
 }
 
-Coro<> beside_transactions(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(3).pipelining(32));
+Coro<> beside_transactions(std::string url, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(3, shared_sync));
     co_await pool.execute("create table t (n int)");
     co_await pool.execute("insert into t values (0)");
     const std::string update = "update t set n = n + $1";
@@ -171,8 +172,8 @@ Coro<> beside_transactions(std::string url) {
     co_await pool.close();
 }
 
-Coro<> close_under(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).pipelining(4));
+Coro<> close_under(std::string url, bool shared_sync) {
+    auto pool = co_await db::Pool::connect(url, sharing(1, shared_sync).pipelining(4));
     co_await warm_up(pool, echo, 1);
     std::vector<coaio::Task<int>> tasks;
     for (int i = 0; i < 40; ++i) tasks.push_back(coaio::create_task(pool.query_value<int>(echo, i)));
@@ -242,24 +243,27 @@ TEST_CASE("CAN-11: only what reads, by functions that are known, shares a connec
 }
 
 TEST_CASE("PIP-01 PIP-07: many tasks on few connections each get their own answers", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(ask_all(database.conninfo(), 100, 20, 3));
+    coaio::run(ask_all(database.conninfo(), 100, 20, 3, shared_sync));
     tests::PostgresProxy proxy(database.server());
-    coaio::run(ask_all(proxy.conninfo(database.name()), 200, 20, 4));
+    coaio::run(ask_all(proxy.conninfo(database.name()), 200, 20, 4, shared_sync));
 }
 
 TEST_CASE("PIP-01 FLT-06: answers go to their askers at any chunking", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
     tests::PostgresProxy proxy(database.server());
     tests::Weather weather;
     weather.split = 1;
     proxy.weather(weather);
-    coaio::run(ask_all(proxy.conninfo(database.name()), 20, 5, 2));
+    coaio::run(ask_all(proxy.conninfo(database.name()), 20, 5, 2, shared_sync));
 }
 
 TEST_CASE("PIP-09: a statement that fails in a pipeline fails alone", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(fail_some(database.conninfo()));
+    coaio::run(fail_some(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("PIP-05: twenty queries take one round trip: all are asked before any is answered", "[pgtest]") {
@@ -287,17 +291,20 @@ TEST_CASE("what queries at a distance of 1 ms each way take", "[.][distance]") {
 
 TEST_CASE("PIP-08: when a shared connection dies each statement on it fails, and says whether it was sent",
           "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
     tests::PostgresProxy proxy(database.server());
-    coaio::run(lose_the_connection(proxy.conninfo(database.name()), proxy));
+    coaio::run(lose_the_connection(proxy.conninfo(database.name()), proxy, shared_sync));
 }
 
 TEST_CASE("PIP-04: single statements never get into a transaction of others", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(beside_transactions(database.conninfo()));
+    coaio::run(beside_transactions(database.conninfo(), shared_sync));
 }
 
 TEST_CASE("PIP-07: closing the pool answers what was sent and refuses what waits", "[pgtest]") {
+    const bool shared_sync = GENERATE(false, true);
     tests::Database database;
-    coaio::run(close_under(database.conninfo()));
+    coaio::run(close_under(database.conninfo(), shared_sync));
 }

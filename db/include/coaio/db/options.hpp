@@ -72,6 +72,7 @@ struct PoolValues {
     std::size_t min_size = 0;
     std::size_t max_waiting = 1024;
     std::size_t pipelining = 1;
+    bool shared_sync = false;
     Duration acquire_timeout = std::chrono::seconds(30);
     Duration max_lifetime = std::chrono::minutes(30);
     Duration max_idle = std::chrono::minutes(10);
@@ -215,14 +216,24 @@ public:
         return *this;
     }
     /// How many statements of different tasks may be under way on one connection at the same time, each with a Sync of
-    /// its own, so that none is touched by another's failure. Only those that just read share one; so transactions,
-    /// streams, COPY, what writes, what takes longer than others and what calls functions of one's own have a connection
+    /// its own (or see `shared_sync`). None is touched by another's failure. Only those that just read share one; so
+    /// transactions, streams, COPY, what writes, what takes longer than others and what calls functions of one's own have a connection
     /// to themselves, and so has any statement while another one is free. One that is cancelled while others share its
     /// connection is not cancelled in the server: its answer is dropped. One that others hold up may be run again by
     /// itself. 1: never more than one; more where many small statements go to a server at a distance (docs/rows.md says
     /// what to mind).
     PoolOptions& pipelining(std::size_t value) {
         pool_.pipelining = value;
+        return *this;
+    }
+    /// Whether statements that are asked in the same turn of the loop and go on one connection (see `pipelining`) share a
+    /// Sync, and with it a transaction: each costs half as much, here and in the server. None is answered before all of
+    /// them stand. Where one fails none has had an effect, and the others run again without it, so that they do not fail.
+    /// What it takes: each waits for the last, until then the locks on their tables are held, and they have one `now()`
+    /// (and one snapshot, where `default_transaction_isolation` is not read committed). false; nothing without
+    /// `pipelining`.
+    PoolOptions& shared_sync(bool value) {
+        pool_.shared_sync = value;
         return *this;
     }
     /// How long a task waits for a connection before it gets `PoolTimeout`. 30 s.
