@@ -7,6 +7,7 @@
 
 #include <coaio/core/coro.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <optional>
 #include <string>
@@ -21,7 +22,8 @@ public:
     struct Answer {
         Rows rows;
         std::optional<ErrorFields> failure;  ///< of this statement
-        bool undone = false;  ///< it shared its Sync, and one of those failed: none of them had an effect
+        bool undone = false;      ///< it shared its Sync, and one of those failed: none of them had an effect
+        std::size_t further = 0;  ///< answers of the same Sync that come after it
     };
 
     LaneLink() = default;
@@ -36,6 +38,8 @@ public:
     /// The next answer, where all of it has come; if not, `lane_wait` waits for more. What was sent goes then at the latest.
     [[nodiscard]] virtual std::optional<Answer> lane_take() = 0;
     virtual Coro<> lane_wait() = 0;
+    /// Whether the next answer waits for others under its Sync.
+    [[nodiscard]] virtual bool lane_shares_next() const noexcept = 0;
     virtual Coro<> leave_lane() = 0;
     /// After any of these has failed or was cancelled, in place of `leave_lane`: cancels in the server what is under way,
     /// all of it, or closes the session. Gives the failure with what is known of the outcome.

@@ -42,8 +42,8 @@ std::size_t bytes_of(const std::string& sql, const Params& params) {
 
 }  // namespace
 
-Ask::Ask(Lanes& lanes, const std::string& sql, const Params& params) noexcept
-    : sql_(&sql), params_(&params), lanes_(&lanes), bytes_(bytes_of(sql, params)) {}
+Ask::Ask(Lanes& lanes, const std::string& sql, const Params& params, Duration alone) noexcept
+    : sql_(&sql), params_(&params), lanes_(&lanes), bytes_(bytes_of(sql, params)), alone_(alone) {}
 
 Ask::~Ask() {
     if (state_ == State::pending || state_ == State::sent) lanes_->leave(*this);
@@ -61,9 +61,9 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
     for (int tries = 0; tries < 2 && known != nullptr && self->shares(*known, sql, params); ++tries) {
         if (cancellation_due()) co_await throw_if_cancelled();
         Watch watch(self->pool_->observer(), Operation::query, sql);
-        Ask ask(*self, sql, params);
+        Ask ask(*self, sql, params, known->took);
         try {
-            self->enqueue(ask);
+            self->enqueue(ask, tries > 0);
             if (ask.state_ == Ask::State::pending) {
                 const Running waiting(Running::no_session, sql);
                 co_await self->await_start(ask);
@@ -120,6 +120,7 @@ void Lanes::learn(const std::string& sql, const Params& params, Duration took) {
     Known known;
     known.shared = only_reads(sql);
     known.quick = quick(took);
+    known.took = took;
     if (fastest_ == Duration::zero() || took < fastest_) fastest_ = std::min<Duration>(took, slack * 10);
     known.types = params.types();
     known_.insert_or_assign(sql, std::move(known));
@@ -144,7 +145,7 @@ Coro<> Lanes::await_start(Ask& ask) {
     if (timed_out && ask.state_ == Ask::State::pending) pool_->throw_timeout(Clock::now() - began);
 }
 
-void Lanes::enqueue(Ask& ask) {
+void Lanes::enqueue(Ask& ask, bool again) {
     pool_->require_open();
     if (pending_.empty() && pool_->waiting() <= openers_) {
         const TimePoint now = Clock::now();
@@ -162,11 +163,12 @@ void Lanes::enqueue(Ask& ask) {
             return;
         }
     }
-    if (pending_.size() >= values_.max_waiting) {
+    if (!again && pending_.size() >= values_.max_waiting) {
         throw PoolFull(std::to_string(pending_.size()) + " tasks wait for a connection of the pool already");
     }
     ask.state_ = Ask::State::pending;
-    pending_.push_back(&ask);
+    if (again) pending_.push_front(&ask);
+    if (!again) pending_.push_back(&ask);
     open_lanes();
 }
 
@@ -183,7 +185,8 @@ Lane* Lanes::joinable(const Ask& ask, TimePoint now) {
 bool Lanes::has_room(const Lane& lane, const Ask& ask, TimePoint now) const noexcept {
     if (lane.link == nullptr || lane.closed || lane.sent.size() >= values_.pipelining) return false;
     if (lane.sent.empty()) return true;
-    return lane.bytes + ask.bytes_ <= most_lane_bytes && quick(now - lane.sent.front().since);
+    return lane.bytes + ask.bytes_ <= most_lane_bytes &&
+           quick(now - lane.sent.front().since - allowance(lane.expected));
 }
 
 /// Else it is closed.
@@ -194,7 +197,7 @@ bool Lanes::fit(Lane& lane, TimePoint now) {
 
 void Lanes::send(Lane& lane, Ask& ask, TimePoint now) {
     keep_watch();
-    lane.sent.push_back({&ask, now, ask.bytes_});
+    lane.sent.push_back({&ask, now, ask.bytes_, ask.alone_});
     try {
         lane.link->lane_send(*ask.sql_, *ask.params_);
     } catch (const std::exception&) {
@@ -206,6 +209,7 @@ void Lanes::send(Lane& lane, Ask& ask, TimePoint now) {
         return;
     }
     lane.bytes += ask.bytes_;
+    lane.expected += ask.alone_;
     ++lane.awaited;
     ask.lane_ = &lane;
     ask.state_ = Ask::State::sent;
@@ -264,13 +268,12 @@ void Lanes::watch() {
     for (Lane& lane : lanes_) {
         if (lane.sent.empty()) continue;
         busy = true;
-        if (!overdue(now - lane.sent.front().since)) continue;
+        if (!overdue(now - lane.sent.front().since - allowance(lane.expected))) continue;
         // What was late may be there already, when it is the loop that was held up.
         if (std::exchange(lane.suspect, lane.sent.front().since) != lane.sent.front().since) continue;
         lane.closed = true;
-        // Under one Sync it is not known which it is, and the first one has no answer before the last.
-        const bool all = values_.shared_sync && lane.sent.size() > 1;
-        for (auto at = lane.sent.begin() + (all ? 0 : 1); at != lane.sent.end(); ++at) {
+        // Under one Sync it is not known which it is.
+        for (auto at = lane.sent.begin() + (lane.link->lane_shares_next() ? 0 : 1); at != lane.sent.end(); ++at) {
             if (at->ask == nullptr) continue;
             run_by_itself(*std::exchange(at->ask, nullptr));
             --lane.awaited;
@@ -388,16 +391,28 @@ Coro<> Lanes::serve(Lane& lane, bool its_turn) {
     if (!retired) std::rethrow_exception(failure);
 }
 
+/// Of several under one Sync it is not known which it was that took long: each has to show by itself that it is quick.
+void Lanes::time(Lane& lane, const LaneLink::Answer& answer, TimePoint now) {
+    const std::size_t together = answer.further + 1;
+    if (lane.further == 0) {
+        Duration expected{};
+        for (std::size_t i = 0; i < std::min(together, lane.sent.size()); ++i) expected += lane.sent[i].alone;
+        lane.held_up = !quick(now - lane.sent.front().since - allowance(expected));
+    }
+    lane.further = answer.further;
+    if (lane.sent.size() > together) lane.sent[together].since = now;
+}
+
 void Lanes::answered(Lane& lane, LaneLink::Answer answer) {
+    time(lane, answer, Clock::now());
     const Lane::Sent sent = lane.sent.front();
     lane.sent.pop_front();
     lane.bytes -= sent.bytes;
-    const TimePoint now = Clock::now();
-    if (!lane.sent.empty()) lane.sent.front().since = now;
+    lane.expected -= sent.alone;
     if (sent.ask == nullptr) return;
     Ask& ask = *sent.ask;
     --lane.awaited;
-    if (!quick(now - sent.since)) {
+    if (lane.held_up) {
         if (Known* const known = find(*ask.sql_, *ask.params_)) known->quick = false;
     }
     if (answer.failure) {

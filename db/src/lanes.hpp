@@ -30,7 +30,8 @@ struct Lane;
 /// A statement that waits for its answer. It stands in its task's frame, and may go at any time.
 class Ask {
 public:
-    Ask(Lanes& lanes, const std::string& sql, const Params& params) noexcept;
+    /// `alone`: what the statement took by itself.
+    Ask(Lanes& lanes, const std::string& sql, const Params& params, Duration alone) noexcept;
     Ask(const Ask&) = delete;
     Ask& operator=(const Ask&) = delete;
     ~Ask();
@@ -52,6 +53,7 @@ private:
     Lane* lane_ = nullptr;
     State state_ = State::fresh;
     std::size_t bytes_;
+    Duration alone_;
 };
 
 /// A connection that statements of several tasks share.
@@ -60,6 +62,7 @@ struct Lane {
         Ask* ask;         // null: nobody waits for it any more
         TimePoint since;  // when it was sent, or came first
         std::size_t bytes;
+        Duration alone;  // what it took by itself
     };
 
     Lease lease;
@@ -67,7 +70,10 @@ struct Lane {
     std::deque<Sent> sent;
     std::size_t awaited = 0;
     std::size_t bytes = 0;
+    Duration expected{};         // what they took by themselves, all of them
     TimePoint suspect{};         // since when that runs which takes long
+    std::size_t further = 0;     // answers to come under the Sync of the last one
+    bool held_up = false;        // these took long
     bool closed = false;         // nothing more is sent on it
     std::exception_ptr failure;  // of sending
     Timeout* limit = nullptr;    // of its task; it strikes when nobody waits any more
@@ -97,6 +103,7 @@ private:
     struct Known {
         bool shared = false;
         bool quick = false;
+        Duration took{};
         std::vector<Oid> types;
     };
 
@@ -107,13 +114,19 @@ private:
     /// On this network.
     [[nodiscard]] bool quick(Duration took) const noexcept { return took < slack + fastest_ * 4; }
     [[nodiscard]] bool overdue(Duration took) const noexcept { return took >= slack * 5 + fastest_ * 4; }
+    /// How much of what it takes is no wonder: it is several that have one answer.
+    [[nodiscard]] Duration allowance(Duration expected) const noexcept {
+        return values_.shared_sync ? std::min<Duration>(expected, slack * 50) : Duration::zero();
+    }
 
-    void enqueue(Ask& ask);
+    /// `again`: it has had its place already.
+    void enqueue(Ask& ask, bool again);
     /// The one with the fewest statements, if there is one for it.
     [[nodiscard]] Lane* joinable(const Ask& ask, TimePoint now);
     [[nodiscard]] bool has_room(const Lane& lane, const Ask& ask, TimePoint now) const noexcept;
     [[nodiscard]] bool fit(Lane& lane, TimePoint now);
     void send(Lane& lane, Ask& ask, TimePoint now);
+    void time(Lane& lane, const LaneLink::Answer& answer, TimePoint now);
     void feed(Lane& lane, bool its_turn);
     void leave(const Ask& ask) noexcept;
     void keep_watch();

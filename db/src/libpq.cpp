@@ -277,6 +277,10 @@ bool Session::flush() {
     return !clogged_;
 }
 
+bool Session::sends_early() const noexcept {
+    return clogged_ || PQpipelineStatus(connection_.get()) == PQ_PIPELINE_ABORTED;
+}
+
 void Session::consume_input() {
     if (keeps_back()) let_go();  // it sends what there is, too
     if (PQconsumeInput(connection_.get()) != 0) return;

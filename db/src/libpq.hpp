@@ -201,6 +201,8 @@ public:
     [[nodiscard]] bool holds_back() const noexcept { return held_; }
     /// Whether the two that follow mean something: not where records of TLS are read one by one, nor without TCP.
     [[nodiscard]] bool counts_bytes() const noexcept;
+    /// Whether what is put goes at once, or a part of it, as something stands before it or libpq wants to be rid of it.
+    [[nodiscard]] bool sends_early() const noexcept;
     /// Its socket is readable when about so many bytes have come, or its end; 1 unless told.
     void wake_at(std::size_t bytes) noexcept;
     /// Bytes that have come and were not read.

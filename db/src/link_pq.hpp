@@ -110,6 +110,7 @@ public:
     void lane_send(const std::string& sql, const Params& params) override;
     [[nodiscard]] std::optional<Answer> lane_take() override;
     Coro<> lane_wait() override;
+    [[nodiscard]] bool lane_shares_next() const noexcept override;
     Coro<> leave_lane() override;
     Coro<std::exception_ptr> end_lane(std::exception_ptr failure) override;
     [[nodiscard]] bool lane_stale(const std::string& sql, const Params& params,
@@ -204,7 +205,7 @@ private:
     [[nodiscard]] Coro<> drain();
 
     void drop_in_lane();
-    [[nodiscard]] LaneSent& lane_add();
+    [[nodiscard]] LaneSent& lane_add(std::size_t bytes);
     // A segment: the statements under one Sync.
     [[nodiscard]] bool lane_open() const noexcept;
     void lane_end_segment();
@@ -271,6 +272,7 @@ private:
     std::size_t lane_kept_ = 0;   // the last of them, which have not gone yet
     std::size_t lane_read_ = 0;   // the first of them, whose results have come
     std::size_t lane_ended_ = 0;  // the first of these, and so has their Sync
+    std::size_t lane_bytes_ = 0;  // of those that have no Sync yet, about
     std::optional<ErrorFields> lane_failure_;
     Gathering gathering_;             // of the answers
     std::optional<bool> near_;        // to the server

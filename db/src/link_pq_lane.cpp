@@ -9,6 +9,11 @@
 #include <utility>
 
 namespace coaio::db::detail {
+namespace {
+
+constexpr std::size_t most_open_bytes = 4096;
+
+}  // namespace
 
 /// Lets a wait pass over what is less than so many bytes, for a while.
 class PqLink::Patience {
@@ -34,7 +39,8 @@ private:
 void PqLink::enter_lane(bool shares_sync) {
     Use use(*this);
     lane_.clear();
-    lane_read_ = lane_ended_ = 0;
+    lane_read_ = lane_ended_ = lane_bytes_ = 0;
+    lane_failure_.reset();
     begin_pipeline();
     if (syncs_ > 0) {
         LaneSent& before = lane_.emplace_back();
@@ -49,10 +55,16 @@ void PqLink::enter_lane(bool shares_sync) {
     use.keep();
 }
 
-PqLink::LaneSent& PqLink::lane_add() {
+// What shares a Sync was all asked before any of it can go: libpq sends by itself what is more than 8 kB.
+PqLink::LaneSent& PqLink::lane_add(std::size_t bytes) {
     LaneSent& sent = lane_.emplace_back();
     if (session_->holds_back()) ++lane_kept_;
-    if (!lane_shares_) lane_end_segment();
+    lane_bytes_ += bytes;
+    if (!lane_shares_) {
+        lane_end_segment();
+    } else if (lane_bytes_ > most_open_bytes || session_->sends_early()) {
+        lane_push();
+    }
     return sent;
 }
 
@@ -60,9 +72,15 @@ bool PqLink::lane_open() const noexcept { return !lane_.empty() && !lane_.back()
 
 void PqLink::lane_end_segment() {
     if (!lane_open()) return;
+    lane_.back().ends = true;
+    lane_bytes_ = 0;
     session_->send_sync();
     ++syncs_;
-    lane_.back().ends = true;
+}
+
+bool PqLink::lane_shares_next() const noexcept {
+    const auto next = std::find_if(lane_.begin(), lane_.end(), [](const LaneSent& each) { return each.asked; });
+    return next != lane_.end() && !next->ends;
 }
 
 void PqLink::drop_in_lane() {
@@ -73,7 +91,7 @@ void PqLink::drop_in_lane() {
     for (std::string& each : dropped) {
         lane_end_segment();
         session_->send_query("deallocate " + each, {}, Format::text);
-        LaneSent& sent = lane_add();
+        LaneSent& sent = lane_add(0);
         sent.asked = false;
         sent.named = std::make_unique<Prepared>();
         sent.named->name = std::move(each);
@@ -91,7 +109,9 @@ void PqLink::lane_send(const std::string& sql, const Params& params) {
         session_->send_prepared(known->name, params, known->results);
     } else {
         const std::string key = Statements::key(sql, params);
-        const auto same = [&key](const LaneSent& each) { return each.named && each.named->key == key; };
+        const auto same = [&key](const LaneSent& each) {
+            return each.named && each.named->key == key && (each.prepared || each.due > 1);
+        };
         const auto before = std::find_if(lane_.rbegin(), lane_.rend(), same);
         std::string name;
         if (before != lane_.rend()) {
@@ -107,7 +127,9 @@ void PqLink::lane_send(const std::string& sql, const Params& params) {
         // Its columns are not known yet, and text is read as well.
         session_->send_prepared(name, params, Format::text);
     }
-    LaneSent& sent = lane_add();
+    std::size_t bytes = 128 + (fresh ? 2 * sql.size() : 0);
+    for (std::size_t i = 0; i < params.size(); ++i) bytes += 16 + params.slot(i).length;
+    LaneSent& sent = lane_add(bytes);
     if (fresh) sent.due = 3;
     sent.named = std::move(fresh);
     sent.types = types_;
@@ -173,6 +195,7 @@ std::optional<LaneLink::Answer> PqLink::lane_take() {
         answer.rows = std::move(first.rows);
         if (first.failed) answer.failure = std::exchange(lane_failure_, std::nullopt);
         answer.undone = first.undone;
+        while (!first.ends && !lane_[answer.further++].ends) {}
         if (!first.asked) continue;
         if (first.prepared) statements_.keep(std::move(*first.named));
         return answer;

@@ -134,6 +134,7 @@ public:
         --answered_;
         Answer answer;
         answer.undone = undone_;
+        answer.further = answered_;
         if (!undone_) answer.rows = echo(sent_.front().params);
         if (std::exchange(fails_, false)) answer.failure.emplace();
         sent_.pop_front();
@@ -142,8 +143,10 @@ public:
     coaio::Coro<> lane_wait() override {
         const std::size_t together = shares_sync_ ? sent_.size() : 1;
         coaio::Duration time{};
-        for (std::size_t i = 0; i < together; ++i) time = std::max(time, time_of(sent_[i].sql));
+        for (std::size_t i = 0; i < together; ++i) time += time_of(sent_[i].sql);
+        together_ = together;
         co_await coaio::sleep(time);
+        together_ = 0;
         if (server_->lose > 0) {
             --server_->lose;
             close();
@@ -159,14 +162,15 @@ public:
         co_return;
     }
     coaio::Coro<std::exception_ptr> end_lane(std::exception_ptr failure) override {
-        laned_ = false;
-        answered_ = 0;
+        laned_ = undone_ = fails_ = false;
+        answered_ = together_ = 0;
         if (open_ && !sent_.empty()) ++server_->cancels;
         sent_.clear();
         co_await coaio::sleep(server_->statement_time);
         busy_ = false;
         co_return failure;
     }
+    [[nodiscard]] bool lane_shares_next() const noexcept override { return together_ > 1; }
     [[nodiscard]] bool lane_stale(const std::string&, const coaio::db::Params&, const std::exception_ptr&) override {
         return false;
     }
@@ -282,6 +286,7 @@ private:
     bool laned_ = false;
     bool shares_sync_ = false;
     std::size_t answered_ = 0;  // what was sent first
+    std::size_t together_ = 0;  // under the Sync that is awaited
     bool undone_ = false;       // and had no effect
     bool fails_ = false;
     std::deque<Sent> sent_;

@@ -153,6 +153,71 @@ Coro<> wait_for_the_last() {
     co_await require_whole(world);
 }
 
+// The whole takes as long as one may not.
+Coro<> take_their_time() {
+    LaneWorld world(of_size(1).pipelining(64).shared_sync(true));
+    co_await warm_up(world);
+    for (int round = 0; round < 3; ++round) {
+        auto holder = coaio::create_task(hold(world, 1ms));
+        co_await yield(1);
+        const std::size_t laned = world.server->laned;
+        std::vector<Coro<>> all;
+        for (int i = 0; i < 60; ++i) all.push_back(ask(world, i));
+        co_await coaio::gather(std::move(all));
+        co_await holder;
+        CHECK(world.server->laned == laned + 60);
+    }
+    CHECK(world.server->cancels == 0);
+    co_await require_whole(world);
+}
+
+// It was quick when it was alone.
+Coro<> hold_the_others_up() {
+    LaneWorld world(of_size(1).pipelining(64).shared_sync(true));
+    co_await warm_up(world);
+    world.server->slow_time = 40ms;
+    const auto together = [](LaneWorld& of) -> Coro<std::size_t> {
+        auto holder = coaio::create_task(hold(of, 1ms));
+        co_await yield(1);
+        const std::size_t before = of.server->laned;
+        std::vector<Coro<>> all;
+        for (int i = 0; i < 4; ++i) all.push_back(ask(of, i));
+        all.push_back(ask_slowly(of));
+        for (int i = 4; i < 8; ++i) all.push_back(ask(of, i));
+        co_await coaio::gather(std::move(all));
+        co_await holder;
+        co_return of.server->laned - before;
+    };
+    const std::size_t first = co_await together(world);
+    CHECK(first == 9);
+    co_await ask(world, 1);  // which has shown by itself again that it is quick
+    for (int round = 0; round < 2; ++round) {
+        const std::size_t later = co_await together(world);
+        CHECK(later == 8);
+    }
+    co_await require_whole(world);
+}
+
+Coro<> keep_their_places() {
+    LaneWorld world(of_size(1).shared_sync(true).max_waiting(3));
+    co_await warm_up(world);
+    world.server->slow_time = 1ms;
+    world.server->undo = 1;
+    auto holder = coaio::create_task(hold(world, 1ms));
+    co_await yield(1);
+    const std::size_t laned = world.server->laned;
+    std::vector<Task<>> tasks;
+    tasks.push_back(coaio::create_task(ask_slowly(world)));  // which fails
+    for (int i = 0; i < 2; ++i) tasks.push_back(coaio::create_task(ask(world, i)));
+    while (world.server->laned < laned + 3) co_await coaio::sleep(100us);
+    tasks.push_back(coaio::create_task(hold(world, 1ms)));  // which nobody overtakes
+    for (int i = 2; i < 5; ++i) tasks.push_back(coaio::create_task(ask(world, i)));
+    for (Task<>& each : tasks) co_await each;
+    co_await holder;
+    CHECK(world.server->undo == 0);
+    co_await require_whole(world);
+}
+
 // One that takes for ever is among them, and nobody knows which.
 Coro<> leave_a_slow_one() {
     LaneWorld world(of_size(2).shared_sync(true));
@@ -274,6 +339,18 @@ TEST_CASE("PIP-09: what shared its Sync with one that failed runs again without 
 }
 
 TEST_CASE("what shares a Sync is answered together") { coaio::testing::explore(wait_for_the_last); }
+
+TEST_CASE("PIP-07: many quick ones under one Sync take no one by surprise") {
+    coaio::testing::explore(take_their_time);
+}
+
+TEST_CASE("CAN-11: one that has held up those under its Sync runs by itself from then on") {
+    coaio::testing::explore(hold_the_others_up);
+}
+
+TEST_CASE("PIP-07: what was undone by another keeps its place where no more may wait") {
+    coaio::testing::run(keep_their_places());
+}
 
 TEST_CASE("CAN-11: what shares its Sync with one that takes for ever runs again by itself") {
     coaio::testing::explore(leave_a_slow_one);

@@ -10,6 +10,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/testing.hpp>
+#include <coaio/core/to_thread.hpp>
 
 #include "db/asking.hpp"
 #include "db/next_answer.hpp"
@@ -22,6 +23,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -176,6 +178,71 @@ Coro<> fail_in_the_middle(std::string url) {
     CHECK(rows.value<int>() == 3);  // this one, and those two once
 }
 
+// The Sync of what has failed is not there yet when its lane ends.
+Coro<> end_behind_a_failure(std::string url, tests::PostgresProxy& proxy, bool shares_sync) {
+    const auto link = co_await connect(url);
+    db::detail::PqLink& lane = *link->libpq();
+    lane.enter_lane(true);
+    proxy.on(tests::Spot(Way::to_client, 'Z'), tests::Fault::delay(500ms));
+    for (const char* sql : {"select 1", "select 1 / 0"}) lane.lane_send(sql, {});
+    const std::size_t ended = proxy.seen(Way::to_server, 'S');
+    co_await lane.lane_wait();  // they are sent
+    const auto until_failed = [&proxy] {
+        while (proxy.fired() == 0) std::this_thread::yield();
+    };
+    co_await coaio::to_thread(until_failed);
+    co_await lane.lane_wait();
+    CHECK_FALSE(lane.lane_take());
+    lane.lane_send("select 2", {});  // would go at once, as libpq has it, so it has a Sync of its own
+    CHECK(proxy.await_seen(Way::to_server, 'S', ended + 2, 30s));
+    co_await lane.end_lane(std::make_exception_ptr(coaio::CancelledError()));
+    REQUIRE(link->state() == db::detail::LinkState::idle);
+    lane.enter_lane(shares_sync);
+    for (const char* sql : {"select 1", "select 2"}) lane.lane_send(sql, {});
+    for (int i = 0; i < 2; ++i) {
+        const auto answer = co_await tests::next_answer(lane);
+        CHECK_FALSE(answer.undone);
+        CHECK_FALSE(answer.failure);
+    }
+    lane.lane_send("select 1 / 0", {});
+    const auto failed = co_await tests::next_answer(lane);
+    CHECK(failed.failure);
+    co_await lane.leave_lane();
+}
+
+// One is asked again of which it is known that it was not prepared.
+Coro<> prepare_what_was_not(std::string url) {
+    const auto link = co_await connect(url);
+    db::detail::PqLink& lane = *link->libpq();
+    lane.enter_lane(true);
+    for (const char* sql : {"select 1 / 0", "select 5"}) lane.lane_send(sql, {});
+    const auto failed = co_await tests::next_answer(lane);
+    CHECK(failed.failure);
+    lane.lane_send("select 5", {});
+    const auto undone = co_await tests::next_answer(lane);
+    CHECK(undone.undone);
+    const auto answer = co_await tests::next_answer(lane);
+    REQUIRE_FALSE(answer.failure);
+    CHECK(answer.rows.value<int>() == 5);
+    co_await lane.leave_lane();
+}
+
+Coro<> know_who_shares(std::string url) {
+    const auto link = co_await connect(url);
+    db::detail::PqLink& lane = *link->libpq();
+    lane.enter_lane(true);
+    CHECK_FALSE(lane.lane_shares_next());
+    lane.lane_send("select 1", {});
+    for (int i = 0; i < 2; ++i) co_await coaio::sleep(0s);
+    for (int i = 0; i < 3; ++i) lane.lane_send("select 1", {});
+    CHECK_FALSE(lane.lane_shares_next());
+    for (const std::size_t further : {0U, 2U, 1U, 0U}) {
+        const auto answer = co_await tests::next_answer(lane);
+        CHECK(answer.further == further);
+    }
+    co_await lane.leave_lane();
+}
+
 // They stand in the buffer, without a Sync.
 Coro<> end_before_all_is_sent(std::string url, bool cancelled) {
     const auto link = co_await connect(url);
@@ -210,11 +277,12 @@ Coro<> begin_after_rows(std::string url) {
     CHECK(link->state() == db::detail::LinkState::idle);
 }
 
-// More than libpq keeps: some goes before the rest was asked.
-Coro<> ask_much(std::string url) {
+// More than libpq keeps, so not all of it shares a Sync.
+Coro<> ask_much(std::string url, const tests::PostgresProxy& proxy) {
     const auto link = co_await connect(url);
     db::detail::PqLink& lane = *link->libpq();
     lane.enter_lane(true);
+    const std::size_t ended = proxy.seen(Way::to_server, 'S');
     const std::string text(3000, 'x');
     for (int round = 0; round < 3; ++round) {
         for (int i = 0; i < 40; ++i) lane.lane_send("select $1::text", db::Params::of(text + std::to_string(i)));
@@ -224,6 +292,7 @@ Coro<> ask_much(std::string url) {
             REQUIRE(answer.rows.value<std::string>() == text + std::to_string(i));
         }
     }
+    CHECK(proxy.seen(Way::to_server, 'S') == ended + 3 * 20);
     co_await lane.leave_lane();
 }
 
@@ -328,9 +397,26 @@ TEST_CASE("PIP-01: a shared Sync stands behind that of a stream", "[pgtest]") {
     coaio::run(begin_after_rows(database.conninfo()));
 }
 
-TEST_CASE("PIP-06: what is more than libpq keeps shares a Sync too", "[pgtest]") {
+TEST_CASE("PIP-06: no more shares a Sync than libpq keeps", "[pgtest]") {
     tests::Database database;
-    coaio::run(ask_much(database.conninfo()));
+    tests::PostgresProxy proxy(database.server());
+    coaio::run(ask_much(proxy.conninfo(database.name()), proxy));
+}
+
+TEST_CASE("PIP-09: a failure that ends with its lane is not told of another statement", "[pgtest]") {
+    tests::Database database;
+    tests::PostgresProxy proxy(database.server());
+    coaio::run(end_behind_a_failure(proxy.conninfo(database.name()), proxy, GENERATE(false, true)));
+}
+
+TEST_CASE("PIP-09: what was not prepared, as one in front of it failed, is prepared anew", "[pgtest]") {
+    tests::Database database;
+    coaio::run(prepare_what_was_not(database.conninfo()));
+}
+
+TEST_CASE("PIP-01: of each answer it is known how many share its Sync", "[pgtest]") {
+    tests::Database database;
+    coaio::run(know_who_shares(database.conninfo()));
 }
 
 TEST_CASE("what is asked after a commit sees it, whatever shares its Sync", "[pgtest]") {

@@ -227,11 +227,11 @@ public:
         return *this;
     }
     /// Whether statements that are asked in the same turn of the loop and go on one connection (see `pipelining`) share a
-    /// Sync, and with it a transaction: each costs half as much, here and in the server. None is answered before all of
-    /// them stand. Where one fails none has had an effect, and the others run again without it, so that they do not fail.
-    /// What it takes: each waits for the last, until then the locks on their tables are held, and they have one `now()`
-    /// (and one snapshot, where `default_transaction_isolation` is not read committed). false; nothing without
-    /// `pipelining`.
+    /// Sync, and with it a transaction: small ones cost half as much, here and in the server. None is answered before all
+    /// of them stand. Where one fails none has had an effect, and the others run again without it, so that they do not
+    /// fail. What it takes: each waits for the last, until then their answers are kept and the locks on their tables
+    /// held, and they have one `now()` (and one snapshot, where `default_transaction_isolation` is not read committed).
+    /// No more than some 4 kB of statements share one. false; nothing without `pipelining`.
     PoolOptions& shared_sync(bool value) {
         pool_.shared_sync = value;
         return *this;
