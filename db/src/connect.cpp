@@ -9,7 +9,9 @@
 #include <coaio/core/sleep.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 namespace coaio::db::detail {
@@ -18,16 +20,30 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr const char* look_for_client = "set client_connection_check_interval = '1s'";
+
 bool from_environment(const char* variable) { return std::getenv(variable) != nullptr; }
 
 std::string statement_of(const std::vector<std::pair<std::string, std::string>>& settings) {
     std::string sql;
     for (const auto& [name, value] : settings) {
         if ((name + value).find('\0') != std::string::npos) throw UsageError("a setting contains a NUL byte");
+        if (name == "client_encoding") throw UsageError("client_encoding is always UTF8 and cannot be set");
         sql += sql.empty() ? "select " : ", ";
         sql += "set_config(" + quote_literal(name) + ", " + quote_literal(value) + ", false)";
     }
     return sql;
+}
+
+// The shorter one of both; 10 s where neither is given.
+Duration limit_of(std::optional<Duration> option, const std::string& given) {
+    int seconds = 0;
+    const auto [end, problem] = std::from_chars(given.data(), given.data() + given.size(), seconds);
+    if (!given.empty() && (problem != std::errc() || end != given.data() + given.size())) {
+        throw UsageError("the connection string is not valid: connect_timeout must be a number of seconds");
+    }
+    if (seconds <= 0) return option.value_or(10s);
+    return std::min<Duration>(option.value_or(Duration::max()), std::chrono::seconds(seconds));
 }
 
 }  // namespace
@@ -50,7 +66,7 @@ PqConnector::PqConnector(std::string_view url, ConnectValues options)
     : conninfo_(Conninfo::parse(url)),
       options_(std::move(options)),
       settings_(statement_of(options_.settings)),
-      limit_(options_.connect_timeout) {
+      limit_(limit_of(options_.connect_timeout, conninfo_.get("connect_timeout"))) {
     conninfo_.set("client_encoding", "UTF8");
     const bool chosen = conninfo_.given("gssencmode") || from_environment("PGGSSENCMODE");
     if (!chosen && conninfo_.get("gssencmode") == "prefer") conninfo_.set("gssencmode", "disable");
@@ -62,9 +78,9 @@ PqConnector::PqConnector(std::string_view url, ConnectValues options)
     conninfo_.set_default("tcp_user_timeout", "25000");
     target_ = target_of(conninfo_.get("target_session_attrs"));
     balance_ = options_.balance_hosts || conninfo_.get("load_balance_hosts") == "random";
-    const std::string own = conninfo_.get("connect_timeout");
-    const int seconds = std::atoi(own.c_str());
-    if (seconds > 0) limit_ = std::min<Duration>(limit_, std::chrono::seconds(seconds));
+    const auto is_check = [](const auto& setting) { return setting.first == "client_connection_check_interval"; };
+    checks_for_client_ = std::any_of(options_.settings.begin(), options_.settings.end(), is_check) ||
+                         conninfo_.get("options").find("client_connection_check_interval") != std::string::npos;
 }
 
 Coro<std::unique_ptr<Link>> PqConnector::connect() {
@@ -104,7 +120,13 @@ Coro<std::unique_ptr<Link>> PqConnector::connect_within(TimePoint deadline, int&
     auto link = std::make_unique<PqLink>(std::move(session), options_, cancels_);
     link->serve_as(progress.target, progress.second_choice);
     if (!settings_.empty()) {
-        const bool applied = co_await apply_settings(*link, deadline, progress);
+        const bool applied = co_await apply(settings_, true, *link, deadline, progress);
+        if (!applied) give_up(progress);
+    }
+    // In the middle of a statement a server does not notice that its client has gone, unless it looks, as not every
+    // platform can.
+    if (link->cancels_by_closing() && !checks_for_client_ && link->server_version() >= 140'000) {
+        const bool applied = co_await apply(look_for_client, false, *link, deadline, progress);
         if (!applied) give_up(progress);
     }
     co_return std::move(link);

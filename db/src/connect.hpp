@@ -79,13 +79,16 @@ private:
     [[nodiscard]] Coro<SessionPtr> handshake(const Host& host, const std::string& address, std::string sslmode,
                                              ConnectProgress& progress) const;
     /// False when the session was lost over them.
-    [[nodiscard]] Coro<bool> apply_settings(Link& link, TimePoint deadline, ConnectProgress& progress) const;
+    /// False: the connection was lost. What is not `needed` may be refused.
+    [[nodiscard]] Coro<bool> apply(std::string settings, bool needed, Link& link, TimePoint deadline,
+                                   ConnectProgress& progress) const;
 
     Conninfo conninfo_;
     ConnectValues options_;
     std::shared_ptr<Semaphore> cancels_ = std::make_shared<Semaphore>(4);
     std::string settings_;  // as a statement; empty: there are none
     Duration limit_;
+    bool checks_for_client_ = false;  // as its user has it
     Target target_ = Target::any;
     bool balance_ = false;
     std::set<std::string> without_tls_;  // places whose servers have none

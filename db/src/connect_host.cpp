@@ -183,12 +183,13 @@ Coro<PqConnector::SessionPtr> PqConnector::handshake(const Host& host, const std
     co_return std::move(session);
 }
 
-Coro<bool> PqConnector::apply_settings(Link& link, TimePoint deadline, ConnectProgress& progress) const {
+Coro<bool> PqConnector::apply(std::string settings, bool needed, Link& link, TimePoint deadline,
+                              ConnectProgress& progress) const {
     const TimePoint began = Clock::now();
     ErrorFields problem;
     Timeout limit(deadline);
     try {
-        co_await ignore(link.command(settings_, OnCancel::close));
+        co_await ignore(link.command(settings, OnCancel::close));
         limit.leave();
         co_return true;
     } catch (const Error& error) {
@@ -198,7 +199,8 @@ Coro<bool> PqConnector::apply_settings(Link& link, TimePoint deadline, ConnectPr
         if (!passed(limit)) throw;
         problem = no_answer(Clock::now() - began);
     }
-    problem.sql = without_literals(settings_);
+    if (problem.connection_good && !needed) co_return true;
+    problem.sql = without_literals(settings);
     if (problem.connection_good) throw_error(std::move(problem));  // the server does not want them
     progress.failed(progress.place, std::move(problem));
     co_return false;

@@ -35,7 +35,7 @@ std::string without_secrets(const std::string& problem, std::string_view text) {
     std::string piece = problem.substr(first + 1, last - first - 1);
     bool is_key = problem.find("option") != std::string::npos || problem.find("query parameter") != std::string::npos;
     bool is_word = std::all_of(piece.begin(), piece.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
-    std::size_t at = text.find(piece);
+    std::size_t at = text.rfind(piece);
     bool after_secret = text.substr(0, at).find("password") != std::string_view::npos ||
                         text.find('@', at == std::string_view::npos ? 0 : at) != std::string_view::npos;
     if (is_key && is_word && !after_secret) return problem;
@@ -69,10 +69,23 @@ void refuse_nul(std::string_view text) {
     if (text.find('\0') != std::string_view::npos) refuse("it contains a NUL byte");
 }
 
+// libpq takes the rest of such a password for a host or a database, which are named in messages.
+void refuse_unescaped(std::string_view text) {
+    const std::size_t scheme = text.find("://");
+    if (scheme == std::string_view::npos || text.substr(0, scheme).find_first_of(" =") != std::string_view::npos)
+        return;
+    text.remove_prefix(scheme + 3);
+    const std::size_t user = text.find_first_of("@/");
+    if (user != std::string_view::npos && text[user] == '@') text.remove_prefix(user + 1);
+    if (text.substr(0, text.find('?')).find('@') == std::string_view::npos) return;
+    refuse("an @ or / in a user's name or password has to be written as %40 or %2F");
+}
+
 }  // namespace
 
 Conninfo Conninfo::parse(std::string_view text) {
     refuse_nul(text);
+    refuse_unescaped(text);
     Conninfo made;
     made.defaults_ = pq::conninfo_defaults();
     auto parsed = pq::parse_conninfo(std::string(text));

@@ -74,12 +74,10 @@ PqLink::~PqLink() {
     if (turn_end_) turn_end_->cancel();
 }
 
-bool drops_statements(const Rows& answer) noexcept {
-    return answer.command() == "DEALLOCATE ALL" || answer.command() == "DISCARD ALL";
-}
+bool drops_statements(std::string_view tag) noexcept { return tag == "DEALLOCATE ALL" || tag == "DISCARD ALL"; }
 
-void PqLink::note_command(const Rows& answer) {
-    if (answer.command() == "LISTEN") listens_ = true;
+void PqLink::note_command(std::string_view tag) {
+    if (tag == "LISTEN") listens_ = true;
 }
 
 Coro<Rows> PqLink::run(const std::string& sql, const Params& params) {
@@ -281,8 +279,8 @@ bool PqLink::read_on(Reply& reply, const std::string& sql) {
         } else {
             reply.rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed, types_);
             if (kind != pq::Kind::command) continue;
-            note_command(reply.rows);
-            if (drops_statements(reply.rows)) statements_.all_gone();
+            note_command(reply.rows.command());
+            if (drops_statements(reply.rows.command())) statements_.all_gone();
         }
     }
     return false;

@@ -40,8 +40,8 @@ namespace coaio::db::detail {
 void refuse_surplus(std::string_view sql, const Params& params);
 class RunRows;
 
-/// Whether it answers a command after which the session has no prepared statements.
-[[nodiscard]] bool drops_statements(const Rows& answer) noexcept;
+/// Whether it is the tag of a command after which the session has no prepared statements.
+[[nodiscard]] bool drops_statements(std::string_view tag) noexcept;
 
 /// A link over libpq. Its socket is registered with the loop by level (LPQ-01).
 class PqLink final : public Link, public LaneLink {
@@ -63,6 +63,7 @@ public:
         second_choice_ = second_choice;
     }
     [[nodiscard]] bool misplaced() const noexcept override;
+    [[nodiscard]] bool cancels_by_closing() const noexcept { return cancel_by_closing_; }
     [[nodiscard]] bool second_choice() const noexcept override { return second_choice_; }
     [[nodiscard]] bool alive(TimePoint now) noexcept override;
     void close() noexcept override;
@@ -232,7 +233,7 @@ private:
     void consume();
     void look();
     void collect_notifications();
-    void note_command(const Rows& answer);
+    void note_command(std::string_view tag);
     /// Since the loop last looked outside, and that is no time ago.
     [[nodiscard]] bool just_read(TimePoint now) const noexcept;
 

@@ -178,8 +178,8 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
             if (ask.what == Asked::execute) {
                 rows[ask.statement] =
                     std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed, types_);
-                gone = gone || drops_statements(*rows[ask.statement]);
-                note_command(*rows[ask.statement]);
+                gone = gone || drops_statements(rows[ask.statement]->command());
+                note_command(rows[ask.statement]->command());
             } else {
                 auto made = std::find_if(fresh.begin(), fresh.end(),
                                          [&](const Fresh& each) { return each.statement == ask.statement; });

@@ -150,8 +150,8 @@ bool PqLink::take_answer(const std::string& sql, std::size_t run, const std::sha
             const Outcome outcome = in_transaction_ ? Outcome::unknown : Outcome::committed;
             Rows answered = RunRows::take(rows, run, std::move(*result), outcome, types_);
             if (kind == pq::Kind::command) {
-                note_command(answered);
-                if (drops_statements(answered)) statements_.all_gone();
+                note_command(answered.command());
+                if (drops_statements(answered.command())) statements_.all_gone();
             }
             partly_ = !in_transaction_;
             answers[run] = std::move(answered);

@@ -13,6 +13,20 @@ namespace coaio::db::detail {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+constexpr Duration look_after = 5s;  // for those that have died while nobody used them, where some are to be kept
+
+[[noreturn]] void throw_useless(const Connector& connector) {
+    ErrorFields fields;
+    fields.message = "the session with " + connector.target() + " could not be used: it ended as soon as it was open";
+    fields.outcome = Outcome::not_sent;
+    fields.connection_good = false;
+    throw ConnectionError(std::move(fields));
+}
+
+}  // namespace
+
 /// A slot that a task of the pool works on; it goes if the task ends, or is dropped, without having settled it. The task
 /// gets it as an argument, since one that is cancelled before its first step runs nothing.
 struct PoolState::WorkGuard {
@@ -83,7 +97,13 @@ Coro<> PoolState::open(WorkGuard work) {
     std::unique_ptr<Link> link;
     try {
         link = co_await self->connector_->connect();
+        if (!link->alive(Clock::now())) throw_useless(*self->connector_);
     } catch (const std::exception&) {
+        failure = std::current_exception();
+    } catch (const BaseException&) {
+        if (self->closed_ || current_task()->cancelling() > 0) throw;
+        failure = std::current_exception();  // what the password's provider waited for was cancelled
+    } catch (...) {
         failure = std::current_exception();
     }
     if (failure) {
@@ -136,6 +156,9 @@ void PoolState::open_failed(const std::exception_ptr& failure) {
         last_failure_ = error.what();
     } catch (const std::exception& error) {
         last_failure_ = error.what();
+    } catch (...) {
+        final = false;
+        last_failure_ = "it was cancelled, or ended by an exception that is none of std's";
     }
     if (final && slots_.empty()) fail_waiters(failure);
     at_once_ = 1;
@@ -214,6 +237,7 @@ void PoolState::arm_housekeeping() {
             next = std::min(next, each->idle_since + values_.max_idle);
         }
     }
+    if (values_.min_size > 0) next = std::min(next, Clock::now() + look_after);
     if (next == TimePoint::max()) return;
     housekeeping_ = get_running_loop().call_at(next, [weak = weak_from_this()] {
         const auto self = weak.lock();
@@ -229,8 +253,9 @@ void PoolState::keep_house() {
     for (Slot* each : idle) {
         const bool idle_too_long = values_.max_idle > Duration::zero() && now - each->idle_since >= values_.max_idle &&
                                    slots_.size() > values_.min_size;
-        const Reason worn = worn_out(*each, now);
-        const Reason reason = worn == nullptr && idle_too_long ? &PoolClosures::idle : worn;
+        Reason reason = worn_out(*each, now);
+        if (reason == nullptr && idle_too_long) reason = &PoolClosures::idle;
+        if (reason == nullptr && values_.min_size > 0 && !each->link->alive(now)) reason = &PoolClosures::lost;
         if (reason != nullptr) remove(*each, reason);
     }
     grow();

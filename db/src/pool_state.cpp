@@ -51,7 +51,8 @@ void Lease::give_back() noexcept {
 }
 
 void AcquireWait::enter() {
-    pool_->waiting_.push_back(*this);
+    if (had_its_turn_) pool_->waiting_.push_front(*this);
+    if (!had_its_turn_) pool_->waiting_.push_back(*this);
     ++pool_->waiting_count_;
     pool_->grow();
 }
@@ -186,21 +187,35 @@ Coro<Lease> PoolState::acquire_now(std::source_location where) {
 }
 
 Coro<Lease> PoolState::acquire_slowly(Lease lease) {
-    for (;;) {
+    for (bool had_its_turn = false;; had_its_turn = true) {
         if (!lease) {
             if (closed_) throw PoolClosed();
-            if (waiting_count_ >= values_.max_waiting) {
+            if (!had_its_turn && waiting_count_ >= values_.max_waiting) {
                 throw PoolFull(std::to_string(waiting_count_) + " tasks wait for a connection of the pool already");
             }
-            Slot* const slot = co_await coaio::detail::WaitOn<AcquireWait, PoolState>(*this);
+            Slot* slot = nullptr;
+            if (had_its_turn) {
+                slot = co_await coaio::detail::WaitOn<AcquireAgain, PoolState>(*this);
+            } else {
+                slot = co_await coaio::detail::WaitOn<AcquireWait, PoolState>(*this);
+            }
             lease = Lease(shared_from_this(), slot);
         }
         if (!needs_ping(lease.slot())) co_return std::move(lease);
+        const TimePoint began = Clock::now();
         const bool fit = co_await answers(lease.link());
         if (fit) co_return std::move(lease);
         lease.link().close();
+        if (Clock::now() - began >= values_.ping_timeout) lose_idle(began);
         lease.give_back();
+        if (cancellation_due()) co_await throw_if_cancelled();
         if (waiting_.empty()) lease = Lease(shared_from_this(), take_idle(Clock::now()));
+    }
+}
+
+void PoolState::lose_idle(TimePoint since) noexcept {
+    for (std::size_t i = idle_.size(); i-- > 0;) {
+        if (idle_[i]->idle_since <= since) remove(*idle_[i], &PoolClosures::lost);
     }
 }
 

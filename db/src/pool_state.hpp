@@ -72,9 +72,10 @@ private:
 };
 
 /// A task that waits for a connection, in the order of arrival.
-class AcquireWait final : public coaio::detail::Waiter {
+class AcquireWait : public coaio::detail::Waiter {
 public:
-    explicit AcquireWait(PoolState& pool) noexcept : pool_(&pool) {}
+    explicit AcquireWait(PoolState& pool, bool had_its_turn = false) noexcept
+        : pool_(&pool), had_its_turn_(had_its_turn) {}
     ~AcquireWait();
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -95,8 +96,15 @@ private:
     void enter();
 
     PoolState* pool_;
+    bool had_its_turn_;
     Slot* granted_ = nullptr;
     std::exception_ptr failure_;
+};
+
+/// Of one that had its turn, and got a connection that was dead: it is the first again.
+class AcquireAgain final : public AcquireWait {
+public:
+    explicit AcquireAgain(PoolState& pool) noexcept : AcquireWait(pool, true) {}
 };
 
 /// The pool's logic, over links of any kind.
@@ -152,6 +160,8 @@ private:
     [[nodiscard]] Coro<Lease> acquire_slowly(Lease lease);
     [[nodiscard]] Coro<bool> answers(Link& link) const;
     [[nodiscard]] bool needs_ping(const Slot& slot) const;
+    /// Those that nobody has used since: one of them was silent.
+    void lose_idle(TimePoint since) noexcept;
     [[nodiscard]] Slot* take_idle(TimePoint now);
     /// All connections are held by tasks that wait for another one.
     [[nodiscard]] bool deadlocked() const noexcept;

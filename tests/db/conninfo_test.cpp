@@ -73,14 +73,22 @@ TEST_CASE("CON-11: no word of a password is in any message") {
              "user=me password=pw hunter2=x",
              "user=me password='hunter2",
              "user=me password=a\"hunter2\" b\"hunter2",
+             "postgresql://me:pw@hunter2@host/x",
+             "postgresql://me:12/hunter2@host/x",
+             "postgres://me:/hunter2@host/x",
          }) {
         INFO(text);
         std::string problem = problem_of(text);
         CHECK(problem.find("hunter2") == std::string::npos);
         CHECK_THAT(problem, tests::contains("connection string"));
     }
-    auto good = db::Conninfo::parse("postgresql://me:hunter2@host:5433/x?sslpassword=hunter2");
+    CHECK_THAT(problem_of("postgresql://me:a@b@host/x"), tests::contains("%40"));
+    CHECK(problem_of("host=z password=x z=y").find("\"z\"") == std::string::npos);
+    auto good = db::Conninfo::parse("postgresql://me:hunter2@host:5433/x?sslpassword=hunter2@host");
     CHECK(good.to_string() == "me@host:5433/x");
+    good = db::Conninfo::parse("postgresql://me:hunter2%40%2F?@[::1]/x");
+    CHECK(good.to_string() == "me@::1:5432/x");
+    CHECK(db::Conninfo::parse("user=me password=a://b@c@d").to_string() == "me@:5432");
 }
 
 TEST_CASE("an option libpq does not know is named where nothing secret can be taken for it") {
@@ -96,6 +104,19 @@ TEST_CASE("CON-12: a NUL byte is refused wherever it comes in") {
     auto info = db::Conninfo::parse("user=me");
     CHECK_THROWS_AS(info.set("user", std::string("a\0options", 9)), db::UsageError);
     CHECK_THROWS_AS(db::Pool("user=me", db::PoolOptions().setting("role", std::string("a\0b", 3))), db::UsageError);
+}
+
+TEST_CASE("CON-16: client_encoding is no setting") {
+    CHECK_THROWS_AS(db::Pool("user=me", db::PoolOptions().setting("client_encoding", "LATIN1")), db::UsageError);
+}
+
+TEST_CASE("a connect_timeout that is no number of seconds is refused") {
+    for (const std::string text : {"10s", "abc", "1.5", " 5"}) {
+        INFO(text);
+        CHECK_THROWS_AS(db::Pool("user=me connect_timeout='" + text + "'"), db::UsageError);
+    }
+    CHECK_NOTHROW(db::Pool("user=me connect_timeout=0"));
+    CHECK_NOTHROW(db::Pool("user=me connect_timeout=60"));
 }
 
 TEST_CASE("a default gives way to what was given") {

@@ -45,6 +45,8 @@ struct FakeServer {
     bool second_best = false;                       ///< and so are its sessions
     bool down = false;
     bool silent = false;
+    bool stillborn = false;            ///< sessions end as soon as they are open
+    std::size_t cancels_attempts = 0;  ///< so many of them end by a CancelledError
     /// Asked at each statement: it is the connection's last; it has no effect, it has one, or it has one later.
     enum class Loss : unsigned char { none, before, after, late };
     std::function<Loss()> loses = [] { return Loss::none; };
@@ -95,7 +97,7 @@ public:
     }
     [[nodiscard]] bool alive(coaio::TimePoint /*now*/) noexcept override {
         if (in_transaction_ || busy_) ++server_->mixed_up;
-        return open_ && !gone_;
+        return open_ && !std::exchange(gone_, gone_ || goes_);
     }
     void close() noexcept override {
         if (std::exchange(open_, false)) --server_->sessions;
@@ -111,6 +113,8 @@ public:
     void change() noexcept { misplaced_ = true; }
     /// The server ended the session while nobody looked.
     void vanish() noexcept { gone_ = true; }
+    /// The same, when it has been looked at once more.
+    void vanish_when_idle() noexcept { goes_ = true; }
 
     [[nodiscard]] LaneLink* lane() noexcept override { return this; }
     void enter_lane(bool shares_sync) override {
@@ -291,6 +295,7 @@ private:
     bool fails_ = false;
     std::deque<Sent> sent_;
     bool gone_ = false;
+    bool goes_ = false;
     bool in_transaction_ = false;
     std::vector<std::string> written_;
     bool misplaced_ = false;
@@ -326,7 +331,12 @@ private:
             fields.sqlstate = server->refusal;
             throw coaio::db::ConnectionError(std::move(fields));
         }
+        if (server->cancels_attempts > 0) {
+            --server->cancels_attempts;
+            throw coaio::CancelledError();
+        }
         auto link = std::make_unique<FakeLink>(server);
+        if (server->stillborn) link->vanish();
         link->commit_table().looked = coaio::Clock::now();
         if (server->has_tokens) link->commit_table().name = "coaio_commit";
         co_return std::move(link);

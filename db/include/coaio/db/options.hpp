@@ -54,7 +54,7 @@ struct CommitValues {
 };
 
 struct ConnectValues {
-    Duration connect_timeout = std::chrono::seconds(10);
+    std::optional<Duration> connect_timeout;
     Duration cancel_timeout = std::chrono::seconds(2);
     CommitValues commit;
     std::size_t statement_cache = 256;
@@ -85,7 +85,8 @@ struct PoolValues {
 template <class Self>
 class ConnectSetters {
 public:
-    /// Covers name look-up, all addresses, TLS, authentication and the first answer together. 10 s.
+    /// Covers name look-up, all addresses, TLS, authentication and the first answer together. 10 s, or what the
+    /// connection string says; the shorter one where both say something.
     Self& connect_timeout(Duration value) {
         connect_.connect_timeout = value;
         return self();
@@ -117,7 +118,8 @@ public:
     }
     /// Whether a statement is cancelled by closing its connection, for which a pool opens another one. Else the server is
     /// sent a cancel request, which libpq before 17 does not encrypt: there it is so for sessions by TLS unless this says
-    /// `false`, so that no key to them goes over the network in plain text. For all other sessions it is not so.
+    /// `false`, so that no key to them goes over the network in plain text. For all other sessions it is not so. Where it
+    /// is, the server is told to look for its client each second (docs/connecting.md says what if it cannot).
     Self& cancel_by_closing(bool value) {
         connect_.cancel_by_closing = value;
         return self();
@@ -205,7 +207,7 @@ public:
         pool_.max_size = std::max<std::size_t>(value, 1);
         return *this;
     }
-    /// Kept open in the background once the pool is in use. 0.
+    /// Kept open in the background once the pool is in use; they are looked at every 5 s. 0.
     PoolOptions& min_size(std::size_t value) {
         pool_.min_size = value;
         return *this;
