@@ -70,6 +70,11 @@ void Crawler::wind_down() noexcept {
     changed_.set();
 }
 
+void Crawler::end_share() noexcept {
+    share_is_over_ = true;
+    changed_.set();
+}
+
 coaio::AsyncGenerator<PageId> Crawler::finished() {
     if (finished_ != nullptr) throw coaio::RuntimeError("the finished pages of a crawl are for one listener");
     finished_ = std::make_unique<coaio::Queue<PageId>>();
@@ -111,14 +116,14 @@ coaio::Coro<> Crawler::dispatch(coaio::TaskGroup& group) {
         if (wants_more()) co_await ask_for_more();
         auto slot = co_await slots_.scoped();
         const auto now = loop_now();
-        const auto id = winds_down_ ? std::nullopt : frontier_.take(now);
+        const auto id = begins_none() ? std::nullopt : frontier_.take(now);
         if (id) {
             group.create_task(visit(group, *id, std::move(slot)), {.name = frontier_.page(*id).url});
             continue;
         }
         slot.release();
         if (wants_more() || is_done()) continue;
-        co_await wait_for_change(winds_down_ ? std::nullopt : frontier_.next_time(now));
+        co_await wait_for_change(begins_none() ? std::nullopt : frontier_.next_time(now));
     }
     // Those that still read sitemaps, which are read again another time.
     if (winds_down_) group.cancel();

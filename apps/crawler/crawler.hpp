@@ -48,6 +48,9 @@ public:
 
     /// The run ends when the pages under way are finished; the others stay queued.
     void wind_down() noexcept;
+    /// The share has lasted long enough: once it has got on with a page, it begins no other one. What is lost with it is
+    /// waited for: pages under way, and the sitemaps that are being read.
+    void end_share() noexcept;
 
     /// The pages as they are finished, for one listener, to be asked for before the run. It ends with the run.
     [[nodiscard]] coaio::AsyncGenerator<PageId> finished();
@@ -69,10 +72,13 @@ private:
 
     [[nodiscard]] bool is_done() const noexcept {
         if (winds_down_) return frontier_.running() == 0;
+        if (begins_none()) return frontier_.running() == 0 && sitemap_readers_ == 0;
         return frontier_.is_done() && sitemap_readers_ == 0 && !may_lead_on_;
     }
+    // A site may take longer to say no word than a share lasts: one that ended with nothing done would be begun for ever.
+    [[nodiscard]] bool begins_none() const noexcept { return winds_down_ || (share_is_over_ && got_on_); }
     [[nodiscard]] bool wants_more() const noexcept {
-        return may_lead_on_ && !winds_down_ && frontier_.queued() < options_.concurrency;
+        return may_lead_on_ && !begins_none() && frontier_.queued() < options_.concurrency;
     }
     coaio::Coro<> dispatch(coaio::TaskGroup& group);
     coaio::Coro<> ask_for_more();
@@ -94,7 +100,7 @@ private:
     coaio::Coro<> begin_site(coaio::TaskGroup& group, std::string origin);
     void read_sitemaps_of(coaio::TaskGroup& group, const std::string& origin);
     coaio::Coro<> read_sitemaps(std::string origin, std::vector<std::string> named);
-    coaio::Coro<> hand_over(std::vector<FoundLink>& found);
+    coaio::Coro<bool> hand_over(std::vector<FoundLink>& found);
     coaio::Coro<std::string> fetch_sitemap(coaio::http::Url url);
     coaio::Coro<> await_turn(std::string host);
 
@@ -114,6 +120,8 @@ private:
     std::size_t sitemap_readers_ = 0;
     bool may_lead_on_ = false;  // the store may have more to fetch
     bool winds_down_ = false;
+    bool share_is_over_ = false;
+    bool got_on_ = false;  // a page was finished, or tried once more
     std::unique_ptr<coaio::Queue<PageId>> finished_;
     std::optional<TimePoint> began_;
     std::optional<TimePoint> ended_;

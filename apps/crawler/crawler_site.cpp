@@ -163,7 +163,8 @@ coaio::Coro<> Crawler::read_sitemaps(std::string origin, std::vector<std::string
 
     std::size_t count = 0;
     std::vector<FoundLink> found;
-    while (!next.empty() && !frontier_.is_full()) {
+    bool room = true;
+    while (room && !next.empty() && !frontier_.is_full()) {
         const auto now = std::move(next.front());
         next.pop_front();
         auto bytes = co_await fetch_sitemap(now.url);
@@ -181,10 +182,11 @@ coaio::Coro<> Crawler::read_sitemaps(std::string origin, std::vector<std::string
                 frontier_.add_link(*url, link, no_page);
             } else if (url->is_http()) {
                 found.push_back({std::move(*url), std::move(link)});
-                if (found.size() == addresses_a_statement) co_await hand_over(found);
+                if (found.size() == addresses_a_statement) room = co_await hand_over(found);
+                if (!room) break;
             }
         }
-        if (!found.empty()) co_await hand_over(found);
+        if (!found.empty()) room = co_await hand_over(found);
         changed_.set();
     }
     if (lead_ == nullptr) co_return;
@@ -192,11 +194,13 @@ coaio::Coro<> Crawler::read_sitemaps(std::string origin, std::vector<std::string
     co_await insist(*store_, tell);
 }
 
-coaio::Coro<> Crawler::hand_over(std::vector<FoundLink>& found) {
+// Gives whether the crawl has room for more.
+coaio::Coro<bool> Crawler::hand_over(std::vector<FoundLink>& found) {
     const auto add = [this, &found] { return lead_->add_from_sitemaps(found); };
-    co_await insist(*store_, add);
+    const bool room = co_await insist(*store_, add);
     found.clear();
     may_lead_on_ = true;
+    co_return room;
 }
 
 coaio::Coro<std::string> Crawler::fetch_sitemap(coaio::http::Url url) {

@@ -78,8 +78,8 @@ public:
 
     /// The origins whose sitemaps are to be read.
     [[nodiscard]] virtual coaio::Coro<std::vector<std::string>> unread_sites() = 0;
-    /// What the sitemaps of a site name: all of it, in several calls.
-    [[nodiscard]] virtual coaio::Coro<> add_from_sitemaps(const std::vector<FoundLink>& links) = 0;
+    /// What the sitemaps of a site name: all of it, in several calls. False: the crawl has no room for more.
+    [[nodiscard]] virtual coaio::Coro<bool> add_from_sitemaps(const std::vector<FoundLink>& links) = 0;
     /// The sitemaps of this origin are read.
     [[nodiscard]] virtual coaio::Coro<> site_is_read(const std::string& origin) = 0;
 };

@@ -15,7 +15,8 @@ struct WorkerOptions {
     std::size_t share = 100;   // pages of a host before others have a turn
     std::chrono::milliseconds lease{30'000};
     std::chrono::milliseconds grace{10'000};
-    std::string user_agent;  // empty: what the crawl says
+    std::chrono::milliseconds longest_share{60'000};  // before others have a turn
+    std::string user_agent;                           // empty: what the crawl says
     bool until_done = false;
     bool quiet = false;
 };

@@ -92,6 +92,7 @@ coaio::Coro<Added> add_addresses(const coaio::db::Transaction& transaction, cons
     std::set<std::string_view> urls;
     for (const auto row : rows) urls.insert(row[0].as<std::string_view>());
     added.pages = static_cast<std::int64_t>(urls.size());
+    added.full = room && added.pages >= *room;
 
     std::set<std::pair<std::string, std::string>> sites;
     std::vector<std::string> waiting;

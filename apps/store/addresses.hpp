@@ -36,6 +36,7 @@ public:
 struct Added {
     std::int64_t pages = 0;
     std::int64_t sites = 0;
+    bool full = false;  // `max_pages` lets no more in
     bool jobs = false;  // were put, for which the queue is to be woken
 };
 

@@ -99,7 +99,7 @@ coaio::Coro<std::vector<std::string>> ShareStore::unread_sites() {
     co_return origins;
 }
 
-coaio::Coro<> ShareStore::add_from_sitemaps(const std::vector<crawl::FoundLink>& links) {
+coaio::Coro<bool> ShareStore::add_from_sitemaps(const std::vector<crawl::FoundLink>& links) {
     const auto addresses = co_await addresses_of(links, nullptr);
     Added added;
     bool asked = false;
@@ -113,6 +113,7 @@ coaio::Coro<> ShareStore::add_from_sitemaps(const std::vector<crawl::FoundLink>&
     };
     co_await pool_.transaction(body, each_sees_the_last);
     noted(added, asked);
+    co_return !added.full;
 }
 
 coaio::Coro<> ShareStore::site_is_read(const std::string& origin) {

@@ -47,7 +47,7 @@ public:
 
     [[nodiscard]] coaio::Coro<std::vector<crawl::KnownAddress>> next() override;
     [[nodiscard]] coaio::Coro<std::vector<std::string>> unread_sites() override;
-    [[nodiscard]] coaio::Coro<> add_from_sitemaps(const std::vector<crawl::FoundLink>& links) override;
+    [[nodiscard]] coaio::Coro<bool> add_from_sitemaps(const std::vector<crawl::FoundLink>& links) override;
     [[nodiscard]] coaio::Coro<> site_is_read(const std::string& origin) override;
     [[nodiscard]] coaio::Coro<> commit(const crawl::FinishedPage& page) override;
     [[nodiscard]] coaio::Coro<> recover(std::exception_ptr failure) override;

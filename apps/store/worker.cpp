@@ -22,7 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view program = "coaio-crawl worker";
-constexpr auto longest_share = 1min;
 constexpr auto progress_every = 5s;
 constexpr auto look_for_end_every = 500ms;
 constexpr auto connection_wait = 5s;
@@ -90,9 +89,9 @@ private:
     const Hold* hold_;
 };
 
-coaio::Coro<> wind_down_later(crawl::Crawler& crawler) {
-    co_await coaio::sleep(longest_share);
-    crawler.wind_down();
+coaio::Coro<> end_later(crawl::Crawler& crawler, std::chrono::milliseconds after) {
+    co_await coaio::sleep(after);
+    crawler.end_share();
 }
 
 coaio::Coro<> await_task(coaio::Task<> task) { co_await task; }
@@ -264,8 +263,8 @@ coaio::Coro<std::chrono::milliseconds> Worker::crawl_share(const SharedCrawl& cr
 }
 
 coaio::Coro<> Worker::run_share(crawl::Crawler& crawler) {
-    const auto body = [&crawler](coaio::TaskGroup& group) -> coaio::Coro<> {
-        group.create_task(wind_down_later(crawler), {.name = "end of the share"});
+    const auto body = [this, &crawler](coaio::TaskGroup& group) -> coaio::Coro<> {
+        group.create_task(end_later(crawler, options_.longest_share), {.name = "end of the share"});
         co_await crawler.run();
         group.cancel();
     };

@@ -45,9 +45,9 @@ public:
         co_return some;
     }
     coaio::Coro<std::vector<std::string>> unread_sites() override { co_return sites; }
-    coaio::Coro<> add_from_sitemaps(const std::vector<crawl::FoundLink>& links) override {
+    coaio::Coro<bool> add_from_sitemaps(const std::vector<crawl::FoundLink>& links) override {
         for (const auto& each : links) add(each.url.to_string());
-        co_return;
+        co_return has_room;
     }
     coaio::Coro<> site_is_read(const std::string& origin) override {
         std::erase(sites, origin);
@@ -62,6 +62,7 @@ public:
     std::deque<crawl::KnownAddress> waiting;
     std::set<std::string> seen;
     std::vector<std::string> sites;
+    bool has_room = true;
     std::map<std::string, int> committed;
 };
 
@@ -92,6 +93,19 @@ coaio::Coro<> wind_down_after_a_page(Crawler& crawler, const Lead& lead, const S
     crawler.wind_down();
     asked = site.requests().size();
     co_await crawling;
+}
+
+coaio::Coro<> end_share_after(Crawler& crawler, std::chrono::milliseconds time) {
+    auto crawling = coaio::create_task(crawler.run());
+    co_await coaio::sleep(time);
+    crawler.end_share();
+    co_await crawling;
+}
+
+tests::Reply no_answer() {
+    auto reply = status(200);
+    reply.delay = 24h;
+    return reply;
 }
 
 coaio::Coro<> run_and_rest(Crawler& crawler, std::chrono::milliseconds& rest) {
@@ -169,6 +183,79 @@ TEST_CASE("a share that is wound down finishes the pages under way and begins no
     CHECK(lead.committed.size() < 4);
     for (const auto& [url, status] : lead.committed) CHECK(status == 200);
     CHECK(crawler.elapsed() < 1min);
+}
+
+TEST_CASE("a share that is over gets on with one page, though its site takes longer than the share to say nothing") {
+    Site site;
+    site.add("http://a/robots.txt", no_answer());
+    Lead lead({"http://a/", "http://a/1"});
+    auto options = crawl_of({"http://a/"});
+    options.manners.per_host = 1;
+    Crawler crawler(options, site, lead);
+    coaio::testing::run(end_share_after(crawler, 1min));
+    CHECK(site.count("http://a/robots.txt") == 3);
+    CHECK(lead.committed == std::map<std::string, int>{{"http://a/", 0}});
+    CHECK(find_page(crawler, "http://a/")->state == crawl::PageState::failed);
+}
+
+TEST_CASE("a share that is over bears with a robots.txt that asks for pauses longer than it") {
+    Site site;
+    auto busy = status(503);
+    busy.retry_after = "45";
+    site.add("http://a/robots.txt", busy).add("http://a/robots.txt", busy).add("http://a/robots.txt", text(""));
+    fill(site);
+    Lead lead({"http://a/4", "http://a/1"});
+    auto options = crawl_of({"http://a/"});
+    options.manners.per_host = 1;
+    Crawler crawler(options, site, lead);
+    coaio::testing::run(end_share_after(crawler, 1min));
+    CHECK(lead.committed == std::map<std::string, int>{{"http://a/4", 200}});
+}
+
+TEST_CASE("a share that is over begins no page once it has got on with one, and asks its store for none") {
+    Site site;
+    fill(site);
+    Lead lead({"http://a/1", "http://a/2", "http://a/3", "http://a/4"});
+    auto options = crawl_of({"http://a/"});
+    options.manners.per_host = 1;
+    Crawler crawler(options, site, lead);
+    coaio::testing::run(end_share_after(crawler, 0ms));
+    CHECK(lead.committed == std::map<std::string, int>{{"http://a/1", 200}});
+    CHECK(site.count("http://a/2") == 0);
+}
+
+TEST_CASE("sitemaps that a share reads when it is over are read to their end") {
+    Site site;
+    fill(site);
+    auto index = text("<sitemapindex><sitemap><loc>http://a/more.txt</loc></sitemap></sitemapindex>", "text/xml");
+    index.delay = 25s;
+    site.add("http://a/robots.txt", text("Sitemap: http://a/index.xml\n"));
+    site.add("http://a/index.xml", status(502)).add("http://a/index.xml", status(502)).add("http://a/index.xml", index);
+    auto more = text("http://a/map\n");
+    more.delay = 25s;
+    site.add("http://a/more.txt", more);
+    Lead lead({"http://a/4"});
+    lead.sites = {"http://a"};
+    Crawler crawler(with_sitemaps(), site, lead);
+    coaio::testing::run(end_share_after(crawler, 20s));
+    CHECK(lead.sites.empty());
+    CHECK(lead.seen.count("http://a/map") == 1);
+    CHECK(urls_of(lead.committed) == std::vector<std::string>{"http://a/4"});
+}
+
+TEST_CASE("no more sitemaps are read when the crawl has no room for what they name") {
+    Site site;
+    site.add("http://a/robots.txt", text("Sitemap: http://a/1.txt\nSitemap: http://a/2.txt\n"));
+    site.add("http://a/1.txt", text("http://a/x\n"));
+    site.add("http://a/2.txt", text("http://a/y\n"));
+    Lead lead({});
+    lead.sites = {"http://a"};
+    lead.has_room = false;
+    Crawler crawler(with_sitemaps(), site, lead);
+    run(crawler);
+    CHECK(site.count("http://a/1.txt") == 1);
+    CHECK(site.count("http://a/2.txt") == 0);
+    CHECK(lead.sites.empty());
 }
 
 TEST_CASE("an address that was tried before is tried less often") {

@@ -205,6 +205,25 @@ coaio::Coro<> remember_tries() {
     CHECK(second.front().tries == 1);
 }
 
+coaio::Coro<> tell_of_room() {
+    Scene scene;
+    scene.options.scope.max_pages = 3;
+    co_await scene.put();
+    const auto hold = hold_of("a", 1, 1);
+    co_await store::take_over(scene.pool, hold);
+    auto share = scene.share(hold);
+    const auto page = page_of("");
+    const auto some = finished(page, {"http://a/1"});
+    const auto more = finished(page, {"http://a/2", "http://a/3"});
+    const bool room = co_await share.add_from_sitemaps(some.links);
+    CHECK(room);
+    const bool known = co_await share.add_from_sitemaps(some.links);
+    CHECK(known);
+    const bool still = co_await share.add_from_sitemaps(more.links);
+    CHECK_FALSE(still);
+    CHECK(scene.database.value("select count(*) from coaio.frontier") == "3");
+}
+
 coaio::Coro<> take_the_oldest() {
     Scene scene;
     co_await scene.put();
@@ -250,6 +269,8 @@ TEST_CASE("a job ends either after an address was added, or before that makes an
 TEST_CASE("what a share knows of a trap the next one knows, too") { coaio::run(remember_traps()); }
 
 TEST_CASE("how often an address was tried outlives the share") { coaio::run(remember_tries()); }
+
+TEST_CASE("whoever reads sitemaps is told when the crawl has no room for more") { coaio::run(tell_of_room()); }
 
 TEST_CASE("a host's job works on the oldest crawl that is not over, with its settings") {
     coaio::run(take_the_oldest());

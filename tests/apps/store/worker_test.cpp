@@ -277,6 +277,34 @@ coaio::Coro<> follow_the_start() {
     CHECK_THAT(text + other, contains("  http://c/gone\n    status 404\n    linked from http://b/ line 3\n"));
 }
 
+// As a minute is to a site that takes longer than that to say nothing.
+coaio::Coro<> end_shares_at_once() {
+    const tests::Database database;
+    tests::Site site;
+    auto refused = tests::status(0);
+    refused.failure = "connection refused";
+    site.add("http://a/robots.txt", refused);
+    site.add("http://b/", tests::links({"/1"}));
+    site.add("http://b/1", tests::page("one"));
+    site.add("http://b/sitemap.xml", tests::text("http://b/hidden\n"));
+    site.add("http://b/hidden", tests::page("only the sitemap knows it"));
+    auto options = tests::crawl_of({"http://a/", "http://b/"});
+    options.sitemaps = true;
+    options.manners.max_retries = 0;
+    co_await put(database.conninfo(), options);
+    Crew crew(database.conninfo(), site);
+    crew.options.longest_share = 0ms;
+    crew.options.until_done = true;
+    co_await crew.run(2);
+    INFO(crew.log());
+    CHECK(stored_in(database) == std::map<std::string, std::string>{{"http://a/", "failed0"},
+                                                                    {"http://b/", "done200"},
+                                                                    {"http://b/1", "done200"},
+                                                                    {"http://b/hidden", "done200"}});
+    CHECK(figures(database) == "done, 0 waiting, true, true");
+    CHECK(site.count("http://b/sitemap.xml") == 1);
+}
+
 coaio::Coro<> wait_between_shares() {
     const tests::Database database;
     tests::Site site;
@@ -395,6 +423,8 @@ TEST_CASE("workers together fetch no more pages than a crawl may have") { coaio:
 TEST_CASE("a start that is redirected to another host, and links to others, make jobs for these hosts") {
     coaio::run(follow_the_start());
 }
+
+TEST_CASE("however short shares are, each gets on, and a crawl comes to its end") { coaio::run(end_shares_at_once()); }
 
 TEST_CASE("the delay of a host holds between shares, whoever has them") { coaio::run(wait_between_shares()); }
 
