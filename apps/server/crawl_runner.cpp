@@ -66,11 +66,8 @@ coaio::Coro<> CrawlRunner::hold_session(coaio::TaskGroup& group) {
 }
 
 coaio::Coro<> CrawlRunner::look(coaio::TaskGroup& group, const coaio::db::Connection& session) {
-    while (!ended_.empty()) {
-        const std::int64_t id = ended_.back();
-        co_await store::let_go(session, id);
-        ended_.pop_back();
-    }
+    const auto ended = std::exchange(ended_, {});
+    for (const std::int64_t id : ended) co_await store::let_go(session, id);
     const auto open =
         co_await session.query("select id, cancel_requested from crawls where state in ('queued', 'running') "
                                "and (run_by = $1 or cancel_requested) order by id limit 1000",
@@ -81,7 +78,8 @@ coaio::Coro<> CrawlRunner::look(coaio::TaskGroup& group, const coaio::db::Connec
             if (cancel_requested && !std::exchange(found->second.cancel_requested, true)) found->second.task.cancel();
             continue;
         }
-        if (running_.size() >= most_ && !cancel_requested) continue;
+        // A lock that the session has, and is to give back, it would get a second time.
+        if (ended_.count(id) != 0 || (running_.size() >= most_ && !cancel_requested)) continue;
         auto work = co_await claim(id, session);
         if (!work) continue;
         auto task = group.create_task(run_crawl(std::move(*work)), {.name = "crawl " + std::to_string(id)});
@@ -93,9 +91,9 @@ coaio::Coro<> CrawlRunner::look(coaio::TaskGroup& group, const coaio::db::Connec
 coaio::Coro<std::optional<store::Work>> CrawlRunner::claim(std::int64_t id, const coaio::db::Connection& session) {
     const auto mine = co_await store::try_to_hold(session, id);
     if (!mine) co_return std::nullopt;
-    ended_.push_back(id);  // unless it is begun below
+    ended_.insert(id);  // unless it is begun below
     auto work = co_await store::take_up(session, id, store::by_server);
-    if (work) ended_.pop_back();
+    if (work) ended_.erase(id);
     co_return work;
 }
 
@@ -126,7 +124,7 @@ coaio::Coro<> CrawlRunner::run_crawl(store::Work work) {
     auto finishing = store::leave(pool_, id, std::move(state), std::move(reason));
     co_await coaio::masked(std::move(finishing), {.deadline = crawl::commit_deadline});
     running_.erase(id);
-    ended_.push_back(id);
+    ended_.insert(id);
     changed_.set();
 }
 

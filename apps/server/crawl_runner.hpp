@@ -6,9 +6,9 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <coaio/core/coro.hpp>
 #include <coaio/core/event.hpp>
@@ -61,7 +61,7 @@ private:
     coaio::db::Pool pool_;
     coaio::Event changed_;
     std::map<std::int64_t, Running> running_;
-    std::vector<std::int64_t> ended_;  // whose locks are to be given back
+    std::set<std::int64_t> ended_;  // whose locks are to be given back
 };
 
 }  // namespace server

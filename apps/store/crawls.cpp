@@ -51,8 +51,8 @@ coaio::Coro<bool> save_progress_with(const Queries& queries, std::int64_t crawl,
     const CrawlCounts counts = store.counts();
     const auto waiting = static_cast<std::int64_t>(crawler.frontier().queued() + crawler.frontier().running());
     const auto asked = co_await queries.template query_value<std::optional<bool>>(
-        "update crawls set done = $2, failed = $3, disallowed = $4, waiting = $5, bytes = $6 where id = $1 "
-        "returning cancel_requested",
+        "update crawls set done = $2, failed = $3, disallowed = $4, waiting = $5, bytes = $6 "
+        "where id = $1 and state = 'running' returning cancel_requested",
         crawl, counts.done, counts.failed, counts.disallowed, waiting, counts.bytes);
     co_return asked.value_or(false);
 }
@@ -60,7 +60,8 @@ coaio::Coro<bool> save_progress_with(const Queries& queries, std::int64_t crawl,
 template <class Queries>
 coaio::Coro<> leave_with(const Queries& queries, std::int64_t crawl, std::string state, std::string error) {
     static_cast<void>(co_await queries.execute(
-        "update crawls set state = $2, error = $3, ended_at = case when $2 <> 'queued' then now() end where id = $1",
+        "update crawls set state = $2, error = $3, ended_at = case when $2 <> 'queued' then now() end "
+        "where id = $1 and state = 'running'",
         crawl, state, error));
 }
 

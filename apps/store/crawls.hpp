@@ -39,6 +39,8 @@ struct Work {
 [[nodiscard]] coaio::Coro<std::optional<Work>> take_up(const coaio::db::Connection& session, std::int64_t crawl,
                                                        std::string_view run_by);
 
+// One that is not `running` any more, such as one that was cancelled meanwhile, both of these leave as it is.
+
 /// Writes down how far the crawl is. Gives whether its end was asked for.
 [[nodiscard]] coaio::Coro<bool> save_progress(const coaio::db::Pool& pool, std::int64_t crawl,
                                               const crawl::Crawler& crawler, const PageStore& store);

@@ -17,6 +17,7 @@
 
 #include "../crawler/site.hpp"
 #include "crawler/crawler.hpp"
+#include "store/crawls.hpp"
 #include "store/schema.hpp"
 
 using namespace std::chrono_literals;
@@ -111,6 +112,38 @@ TEST_CASE("a page is recalled as it was committed, with its links, in their orde
     coaio::run(commit_and_recall(prepared(database)));
     CHECK(database.value("select count(*) from coaio.pages") == "1");
     CHECK(database.value("select count(*) from coaio.links") == std::to_string(link_count));
+}
+
+namespace {
+
+// Whoever had it when it was cancelled knows nothing of that yet.
+coaio::Coro<> write_over_an_end(const tests::Database& database) {
+    const coaio::db::Pool pool(database.conninfo(), store::pool_options(1, "test"));
+    store::PageStore pages(pool, 1, false);
+    const auto page = address();
+    const auto finished = finished_page(page);
+    co_await pages.commit(finished);
+    tests::Site site;
+    const crawl::Crawler crawler(tests::crawl_of({"http://a/"}), site, &pages);
+    const std::string row = "select state || ',' || done from coaio.crawls";
+    database.sql("update coaio.crawls set state = 'cancelled', cancel_requested = true");
+    const bool asked = co_await store::save_progress(pool, 1, crawler, pages);
+    CHECK_FALSE(asked);
+    co_await store::leave(pool, 1, "done", "");
+    CHECK(database.value(row) == "cancelled,0");
+    database.sql("update coaio.crawls set state = 'running'");
+    const bool still_asked = co_await store::save_progress(pool, 1, crawler, pages);
+    CHECK(still_asked);
+    co_await store::leave(pool, 1, "failed", "why");
+    CHECK(database.value(row) == "failed,1");
+}
+
+}  // namespace
+
+TEST_CASE("what a crawl was ended as meanwhile is not written over") {
+    const tests::Database database;
+    static_cast<void>(prepared(database));
+    coaio::run(write_over_an_end(database));
 }
 
 namespace {
