@@ -52,8 +52,7 @@ coaio::Coro<> CrawlRunner::run() {
 }
 
 coaio::Coro<> CrawlRunner::hold_session(coaio::TaskGroup& group) {
-    coaio::db::ConnectOptions options;
-    options.setting("search_path", "coaio, public").setting("application_name", "coaio-server crawls");
+    const auto options = store::session_options("coaio-server crawls");
     const auto session = co_await coaio::db::Connection::connect(shared_->database, options);
     for (;;) {
         changed_.clear();

@@ -50,14 +50,7 @@ public:
 };
 
 coaio::Coro<Connection> connect(std::string database) {
-    coaio::db::ConnectOptions options;
-    options.setting("search_path", "coaio, public")
-        .setting("application_name", std::string(program))
-        // A machine that is gone leaves no lock behind for long.
-        .setting("tcp_keepalives_idle", "30")
-        .setting("tcp_keepalives_interval", "10")
-        .setting("tcp_keepalives_count", "3")
-        .on_notice([](const coaio::db::ErrorFields&) {});
+    const auto options = session_options(std::string(program));
     co_return co_await Connection::connect(database, options);
 }
 

@@ -109,16 +109,27 @@ coaio::Coro<> apply(coaio::db::Migrations migrations, coaio::db::Pool pool) {
     static_cast<void>(applied);
 }
 
+template <class Options>
+Options set_up(Options options, std::string program) {
+    options.setting("search_path", "coaio, public")
+        .setting("application_name", std::move(program))
+        .setting("timezone", "UTC")
+        .setting("idle_in_transaction_session_timeout", "60s")
+        .setting("tcp_keepalives_idle", "30")
+        .setting("tcp_keepalives_interval", "10")
+        .setting("tcp_keepalives_count", "3")
+        .on_notice([](const coaio::db::ErrorFields&) {});
+    return options;
+}
+
 }  // namespace
 
 coaio::db::PoolOptions pool_options(std::size_t max_size, std::string program) {
-    coaio::db::PoolOptions options;
-    options.max_size(max_size)
-        .setting("search_path", "coaio, public")
-        .setting("application_name", std::move(program))
-        .setting("timezone", "UTC")
-        .on_notice([](const coaio::db::ErrorFields&) {});
-    return options;
+    return set_up(coaio::db::PoolOptions().max_size(max_size), std::move(program));
+}
+
+coaio::db::ConnectOptions session_options(std::string program) {
+    return set_up(coaio::db::ConnectOptions(), std::move(program));
 }
 
 coaio::Coro<> create_schema(coaio::db::Pool pool) { return apply(steps(), std::move(pool)); }

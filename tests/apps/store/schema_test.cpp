@@ -3,6 +3,7 @@
 
 #include <coaio/core/gather.hpp>
 #include <coaio/core/run.hpp>
+#include <coaio/db/connection.hpp>
 #include <coaio/db/migrations.hpp>
 #include <coaio/db/pool.hpp>
 
@@ -23,7 +24,28 @@ coaio::Coro<> create_at_once(std::string conninfo) {
     co_await coaio::gather(create(conninfo), create(conninfo), create(conninfo));
 }
 
+coaio::Coro<> read_settings(const tests::Postgres& postgres) {
+    // What the server says of keepalives of a Unix socket is nothing.
+    const auto conninfo = "host=127.0.0.1 port=" + std::to_string(postgres.port()) + " user=postgres dbname=postgres";
+    const std::string settings =
+        "select string_agg(setting || coalesce(unit, ''), ' ' order by name) from pg_settings where name like "
+        "'tcp_keepalives%' or name = 'idle_in_transaction_session_timeout'";
+    const coaio::db::Pool pool(conninfo, store::pool_options(1, "test"));
+    const auto in_pool = co_await pool.query_value<std::string>(settings);
+    CHECK(in_pool == "60000ms 3 30s 10s");
+    co_await pool.close();
+    const auto options = store::session_options("test");
+    const auto session = co_await coaio::db::Connection::connect(conninfo, options);
+    const auto alone = co_await session.query_value<std::string>(settings);
+    CHECK(alone == in_pool);
+}
+
 }  // namespace
+
+TEST_CASE("a session whose machine is gone, or whose program stands still in a transaction, ends before long") {
+    const tests::Postgres postgres({{"listen_addresses", "127.0.0.1"}});
+    coaio::run(read_settings(postgres));
+}
 
 TEST_CASE("the tables are made once, whoever comes first") {
     const tests::Database database;
