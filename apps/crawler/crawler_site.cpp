@@ -9,6 +9,7 @@
 #include <coaio/core/to_thread.hpp>
 #include <coaio/http/status.hpp>
 
+#include "crawler/at_end.hpp"
 #include "crawler/sitemap.hpp"
 
 // What a crawl asks of a site beside its pages: robots.txt and sitemaps.
@@ -25,19 +26,6 @@ constexpr std::size_t addresses_a_statement = 1000;
 struct NextSitemap {
     coaio::http::Url url;
     unsigned depth;
-};
-
-/// One reader or learner less, however it ends.
-template <class F>
-class AtEnd {
-public:
-    explicit AtEnd(F function) : function_(std::move(function)) {}
-    AtEnd(const AtEnd&) = delete;
-    AtEnd& operator=(const AtEnd&) = delete;
-    ~AtEnd() { function_(); }
-
-private:
-    F function_;
 };
 
 coaio::Coro<Sitemap> read_sitemap_aside(std::string bytes) {

@@ -11,6 +11,7 @@
 #include <coaio/core/timeout.hpp>
 #include <coaio/http/client.hpp>
 
+#include "crawler/at_end.hpp"
 #include "crawler/http_fetcher.hpp"
 #include "crawler/summary.hpp"
 #include "store/crawls.hpp"
@@ -25,6 +26,9 @@ using namespace std::chrono_literals;
 
 constexpr auto look_again = 1s;
 constexpr auto connection_wait = 5s;
+
+// A page may have waited for a lock of others' for longer than it may take.
+bool passes(const std::exception_ptr& failure) { return store::is_passing(failure) || store::is_timeout(failure); }
 
 }  // namespace
 
@@ -98,6 +102,11 @@ coaio::Coro<std::optional<store::Work>> CrawlRunner::claim(std::int64_t id, cons
 
 coaio::Coro<> CrawlRunner::run_crawl(store::Work work) {
     const std::int64_t id = work.id;
+    auto leave = [this, id] {
+        running_.erase(id);
+        ended_.insert(id);
+    };
+    const crawl::AtEnd at_end(std::move(leave));
     shared_->metrics.crawl_began();
     std::exception_ptr failure;
     bool cancelled = false;
@@ -113,18 +122,26 @@ coaio::Coro<> CrawlRunner::run_crawl(store::Work work) {
     const bool asked = self != running_.end() && self->second.cancel_requested;
     // One that is interrupted, with the server or with the database, stays as it is and goes on later.
     if (cancelled && !asked) throw coaio::CancelledError("the crawl is interrupted");
-    if (failure && store::is_passing(failure)) std::rethrow_exception(failure);
-    if (failure) log_("crawl " + std::to_string(id) + " failed: " + store::reason_of(failure));
+    const std::string name = "crawl " + std::to_string(id);
+    if (failure && passes(failure)) {
+        log_(name + " waits for the database: " + store::reason_of(failure));
+        co_return;  // the next look takes it up again
+    }
+    if (failure) log_(name + " failed: " + store::reason_of(failure));
     std::string state = "done";
     if (cancelled) state = "cancelled";
     if (failure) state = "failed";
     std::string reason;
     if (failure) reason = crawl::one_line(store::reason_of(failure), 2000);
     auto finishing = store::leave(pool_, id, std::move(state), std::move(reason));
-    co_await coaio::masked(std::move(finishing), {.deadline = crawl::commit_deadline});
-    running_.erase(id);
-    ended_.insert(id);
-    changed_.set();
+    std::exception_ptr trouble;
+    try {
+        co_await coaio::masked(std::move(finishing), {.deadline = crawl::commit_deadline});
+        changed_.set();
+    } catch (const std::exception&) {
+        trouble = std::current_exception();
+    }
+    if (trouble) log_(name + " waits for the database to end: " + store::reason_of(trouble));
 }
 
 coaio::Coro<> CrawlRunner::crawl_to_the_end(const store::Work& work) {
@@ -141,7 +158,7 @@ coaio::Coro<> CrawlRunner::crawl_to_the_end(const store::Work& work) {
             failure = std::current_exception();
         }
         auto saving = store::save_progress(pool_, work.id, crawler, pages);
-        if (!failure || !store::is_passing(failure)) {
+        if (!failure || !passes(failure)) {
             static_cast<void>(co_await coaio::masked(std::move(saving), {.deadline = crawl::commit_deadline}));
         }
         if (failure) std::rethrow_exception(failure);
@@ -154,7 +171,13 @@ coaio::Coro<> CrawlRunner::note_progress(std::int64_t id, const crawl::Crawler& 
                                          const store::PageStore& pages) {
     for (;;) {
         co_await coaio::sleep(500ms);
-        static_cast<void>(co_await store::save_progress(pool_, id, crawler, pages));
+        std::exception_ptr failure;
+        try {
+            static_cast<void>(co_await store::save_progress(pool_, id, crawler, pages));
+        } catch (const std::exception&) {
+            failure = std::current_exception();
+        }
+        if (failure && !passes(failure)) std::rethrow_exception(failure);
     }
 }
 

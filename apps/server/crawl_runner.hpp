@@ -37,7 +37,8 @@ public:
     CrawlRunner& operator=(const CrawlRunner&) = delete;
 
     /// Until it is cancelled: crawls that run then stay as they are in the database, and go on with the next start.
-    /// While the database is away it tries again.
+    /// While the database is away it tries again. A crawl whose own trouble with the database passes by itself goes on
+    /// after a moment, and is no other one's trouble.
     [[nodiscard]] coaio::Coro<> run();
     /// There may be something to do. For the loop's thread.
     void wake() noexcept { changed_.set(); }

@@ -21,15 +21,7 @@ constexpr auto try_again = 250ms;
 
 DatabaseAway::~DatabaseAway() = default;
 
-bool is_timeout(const std::exception_ptr& failure) {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const coaio::TimeoutError&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
+bool is_timeout(const std::exception_ptr& failure) { return holds<coaio::TimeoutError>(failure); }
 
 bool is_passing(const std::exception_ptr& failure) {
     try {
@@ -42,6 +34,8 @@ bool is_passing(const std::exception_ptr& failure) {
     } catch (const coaio::db::ConnectionError&) {
         return true;
     } catch (const coaio::db::PoolTimeout&) {
+        return true;
+    } catch (const coaio::db::PoolFull&) {
         return true;
     } catch (const coaio::db::Error& error) {
         return error.retryable();

@@ -16,7 +16,7 @@ namespace store {
 /// Whether it failed because the database is away, or busy with others: that passes.
 [[nodiscard]] bool is_passing(const std::exception_ptr& failure);
 
-/// Whether it took too long.
+/// Whether it, or one of a group, took too long.
 [[nodiscard]] bool is_timeout(const std::exception_ptr& failure);
 
 /// Whether it is an `E`, or a group that holds one.

@@ -114,7 +114,36 @@ coaio::Coro<> end_while_another_begins(Scene& scene, coaio::TaskGroup& group) {
     CHECK(scene.states() == "done,running");
 }
 
+// As a lock does for which one waits too long: of the first crawl, a page twice, and its end once.
+coaio::Coro<> meet_passing_trouble(Scene& scene, coaio::TaskGroup& group) {
+    scene.database.sql(
+        "create sequence coaio.pages_refused; create sequence coaio.ends_refused;"
+        "create function coaio.refuse_page() returns trigger language plpgsql as $$ begin "
+        "if new.crawl_id = 1 and nextval('coaio.pages_refused') <= 2 then raise 'busy' using errcode = '55P03'; end if;"
+        "return new; end $$;"
+        "create function coaio.refuse_end() returns trigger language plpgsql as $$ begin "
+        "if new.state = 'done' and nextval('coaio.ends_refused') <= 1 then raise 'busy' using errcode = '55P03'; "
+        "end if; return new; end $$;"
+        "create trigger refuse before insert on coaio.pages for each row execute function coaio.refuse_page();"
+        "create trigger refuse before update on coaio.crawls for each row execute function coaio.refuse_end()");
+    scene.add_crawl(scene.one);
+    scene.add_crawl(scene.other);
+    scene.other.site.hold_after(0);
+    group.create_task(scene.runner->run());
+    co_await scene.until("select state from coaio.crawls where id = 1", "done");
+    CHECK(scene.states() == "done,running");
+    CHECK(scene.database.value("select count(*) from coaio.pages") == "4");
+    CHECK(scene.other.site.requests().at("/") == 1);
+    CHECK(scene.said.size() == 3);
+    for (const auto& line : scene.said) CHECK_THAT(line, tests::contains("crawl 1 waits for the database"));
+    while (scene.locks() != "2") co_await coaio::sleep(1ms);
+}
+
 }  // namespace
+
+TEST_CASE("a crawl that the database is too busy for goes on, and the others with it") {
+    coaio::run(coaio::wait_for(with_scene(meet_passing_trouble), 60s));
+}
 
 TEST_CASE("a crawl that ends while another one is taken up gives its own lock back, and no other") {
     coaio::run(coaio::wait_for(with_scene(end_while_another_begins), 60s));
