@@ -10,6 +10,14 @@ namespace {
 
 constexpr std::int64_t lock_class = std::int64_t{0x636f6169} << 32;
 
+// Whoever had it last may have died before it wrote down what it had committed. Crawls of workers are always exact.
+constexpr std::string_view count_again =
+    "update crawls c set done = p.done, failed = p.failed, disallowed = p.disallowed, bytes = p.bytes from "
+    "(select count(*) filter (where state = 'done') as done, count(*) filter (where state = 'failed') as failed, "
+    "count(*) filter (where state = 'disallowed') as disallowed, coalesce(sum(size), 0)::bigint as bytes "
+    "from pages where crawl_id = $1) p "
+    "where c.id = $1 and c.run_by in ($2, $3) and c.state in ('queued', 'running') and c.started_at is not null";
+
 }  // namespace
 
 std::int64_t lock_of(std::int64_t crawl) noexcept { return lock_class | crawl; }
@@ -24,6 +32,7 @@ coaio::Coro<> let_go(const coaio::db::Connection& session, std::int64_t crawl) {
 
 coaio::Coro<std::optional<Work>> take_up(const coaio::db::Connection& session, std::int64_t crawl,
                                          std::string_view run_by) {
+    static_cast<void>(co_await session.execute(count_again, crawl, by_server, by_program));
     const auto ended = co_await session.execute("update crawls set state = 'cancelled', ended_at = now(), error = '' "
                                                 "where id = $1 and cancel_requested and state in ('queued', 'running')",
                                                 crawl);
@@ -50,8 +59,10 @@ coaio::Coro<bool> save_progress_with(const Queries& queries, std::int64_t crawl,
                                      const PageStore& store) {
     const CrawlCounts counts = store.counts();
     const auto waiting = static_cast<std::int64_t>(crawler.frontier().queued() + crawler.frontier().running());
+    // As long as pages of earlier runs are being recalled, the row knows more.
     const auto asked = co_await queries.template query_value<std::optional<bool>>(
-        "update crawls set done = $2, failed = $3, disallowed = $4, waiting = $5, bytes = $6 "
+        "update crawls set done = greatest(done, $2), failed = greatest(failed, $3), "
+        "disallowed = greatest(disallowed, $4), waiting = $5, bytes = greatest(bytes, $6) "
         "where id = $1 and state = 'running' returning cancel_requested",
         crawl, counts.done, counts.failed, counts.disallowed, waiting, counts.bytes);
     co_return asked.value_or(false);

@@ -35,13 +35,13 @@ struct Work {
 [[nodiscard]] coaio::Coro<> let_go(const coaio::db::Connection& session, std::int64_t crawl);
 
 /// Makes the row of a crawl that is held say `running`; nothing where there is nothing left to do for `run_by`, or the
-/// end was asked for, which it then says.
+/// end was asked for, which it then says. Counts the pages of earlier runs.
 [[nodiscard]] coaio::Coro<std::optional<Work>> take_up(const coaio::db::Connection& session, std::int64_t crawl,
                                                        std::string_view run_by);
 
 // One that is not `running` any more, such as one that was cancelled meanwhile, both of these leave as it is.
 
-/// Writes down how far the crawl is. Gives whether its end was asked for.
+/// Writes down how far the crawl is: what has been counted never becomes less. Gives whether its end was asked for.
 [[nodiscard]] coaio::Coro<bool> save_progress(const coaio::db::Pool& pool, std::int64_t crawl,
                                               const crawl::Crawler& crawler, const PageStore& store);
 [[nodiscard]] coaio::Coro<bool> save_progress(const coaio::db::Connection& session, std::int64_t crawl,

@@ -148,6 +148,44 @@ TEST_CASE("what a crawl was ended as meanwhile is not written over") {
 
 namespace {
 
+// A run was killed before it wrote down what it had committed, and the next one has recalled nothing yet.
+coaio::Coro<> count_again(const tests::Database& database) {
+    const coaio::db::Pool pool(database.conninfo(), store::pool_options(1, "test"));
+    store::PageStore killed(pool, 1, false);
+    const auto page = address();
+    const auto finished = finished_page(page);
+    co_await killed.commit(finished);
+    database.sql("update coaio.crawls set state = 'running', started_at = now()");
+    const auto options = store::session_options("test");
+    const auto session = co_await coaio::db::Connection::connect(database.conninfo(), options);
+    const auto work = co_await store::take_up(session, 1, store::by_server);
+    REQUIRE(work.has_value());
+    const std::string figures = "select done || ' done, ' || bytes || ' bytes' from coaio.crawls";
+    CHECK(database.value(figures) == "1 done, 12345 bytes");
+    store::PageStore pages(pool, 1, work->resumed);
+    tests::Site site;
+    const crawl::Crawler crawler(tests::crawl_of({"http://a/"}), site, &pages);
+    const bool asked = co_await store::save_progress(pool, 1, crawler, pages);
+    CHECK_FALSE(asked);
+    CHECK(database.value(figures) == "1 done, 12345 bytes");
+
+    // Nor does an end that is asked for before anything is recalled leave less.
+    database.sql("update coaio.crawls set done = 0, cancel_requested = true");
+    const auto none = co_await store::take_up(session, 1, store::by_server);
+    CHECK_FALSE(none.has_value());
+    CHECK(database.value("select state || ' with ' || done from coaio.crawls") == "cancelled with 1");
+}
+
+}  // namespace
+
+TEST_CASE("a crawl that goes on has the figures of its pages from the beginning, and loses none") {
+    const tests::Database database;
+    static_cast<void>(prepared(database));
+    coaio::run(count_again(database));
+}
+
+namespace {
+
 coaio::Coro<> commit_garbage(std::string conninfo) {
     using namespace std::string_literals;
     const auto garbage = "image/\xff\0\xc3"s;
