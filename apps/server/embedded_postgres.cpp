@@ -163,7 +163,7 @@ fs::path EmbeddedPostgres::default_folder() {
     throw coaio::Error("there is no HOME to keep the database in; say where with --data-dir");
 }
 
-EmbeddedPostgres::EmbeddedPostgres(fs::path folder) {
+EmbeddedPostgres::EmbeddedPostgres(fs::path folder, std::size_t connections) : connections_(connections) {
     folder_ = fs::absolute(folder.empty() ? default_folder() : folder).lexically_normal();
     std::error_code failure;
     fs::create_directories(folder_, failure);
@@ -294,6 +294,8 @@ coaio::Coro<> EmbeddedPostgres::launch() {
                                                         "unix_socket_permissions=0700",
                                                         "-c",
                                                         "port=5432",
+                                                        "-c",
+                                                        "max_connections=" + std::to_string(connections_),
                                                         "-c",
                                                         "timezone=UTC",
                                                         "-c",

@@ -5,6 +5,7 @@
 #include <coaio/core/time.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -28,8 +29,9 @@ public:
     /// `/var/lib/coaio-server` for root, whose home is closed to others; else `$XDG_DATA_HOME/coaio-server`.
     [[nodiscard]] static std::filesystem::path default_folder();
 
-    /// Takes hold of the folder; starts nothing. An empty path means the default.
-    explicit EmbeddedPostgres(std::filesystem::path folder);
+    /// Takes hold of the folder; starts nothing. An empty path means the default. Takes `connections` at a time, unless it
+    /// was running before.
+    explicit EmbeddedPostgres(std::filesystem::path folder, std::size_t connections = 100);
     EmbeddedPostgres(const EmbeddedPostgres&) = delete;
     EmbeddedPostgres& operator=(const EmbeddedPostgres&) = delete;
     ~EmbeddedPostgres();
@@ -66,6 +68,7 @@ private:
 
     std::filesystem::path folder_;
     std::filesystem::path socket_folder_;
+    std::size_t connections_;
     std::unique_ptr<Process> process_;
     int lock_ = -1;
     bool adopted_ = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/service.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include <coaio/core/dump.hpp>
@@ -166,6 +168,14 @@ coaio::Coro<> serve_with(Options options, Shared& shared, Signals& signals, Log&
     co_await serve(options, shared, signals, log, postgres);
 }
 
+// Each worker has a pool, and so have the crawls, besides the session that holds them; some are for others who look.
+std::size_t connections_for(const Options& options, const Shared& shared) {
+    constexpr std::size_t least = 100;
+    constexpr std::size_t others = 20;
+    const std::size_t workers = options.workers != 0 ? options.workers : std::thread::hardware_concurrency();
+    return std::max(least, (workers + 1) * shared.pool_size + others);
+}
+
 coaio::Coro<int> run_until_stopped(Options options, Signals& signals, Log& log) {
     Shared shared;
     shared.database = options.database_url;
@@ -177,7 +187,9 @@ coaio::Coro<int> run_until_stopped(Options options, Signals& signals, Log& log) 
         shared.access_sink = [&log](std::string_view line) { log.line(access_text(line)); };
     }
     std::unique_ptr<EmbeddedPostgres> postgres;
-    if (options.database_url.empty()) postgres = std::make_unique<EmbeddedPostgres>(options.data_dir);
+    if (options.database_url.empty()) {
+        postgres = std::make_unique<EmbeddedPostgres>(options.data_dir, connections_for(options, shared));
+    }
 
     std::exception_ptr failure;
     bool interrupted = false;

@@ -3,6 +3,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 #include <coaio/core/to_thread.hpp>
+#include <coaio/db/connection.hpp>
 #include <coaio/http/client.hpp>
 #include <coaio/http/server.hpp>
 
@@ -200,13 +201,21 @@ coaio::Coro<> find_the_port_taken() {
 // Killed, the server leaves its own Postgres running; the next one takes it over, and stops it.
 coaio::Coro<> adopt_after_kill() {
     const tests::Folder folder;
-    const std::vector<std::string> words = {"--data-dir=" + folder.path().string(), "--log-format=text"};
+    const std::vector<std::string> words = {"--data-dir=" + folder.path().string(), "--log-format=text",
+                                            "--workers=16"};
     auto first = std::make_unique<tests::Program>(words);
     static_cast<void>(co_await first->ready());
     first->signal(SIGKILL);
     static_cast<void>(co_await first->ended());
     const auto file = server::read_postmaster_file(folder.path() / "cluster");
     REQUIRE(file);
+    {
+        const auto conninfo = "host=" + file->socket_folder.string() + " user=coaio dbname=postgres";
+        const auto session = co_await coaio::db::Connection::connect(conninfo);
+        // Seventeen pools of eight, and twenty.
+        const auto connections = co_await session.query_value<std::string>("show max_connections");
+        CHECK(connections == "156");
+    }
 
     tests::Program second(words);
     const auto url = co_await second.ready();
