@@ -15,6 +15,7 @@
 #include <coaio/http/response.hpp>
 
 #include "server/crawl_settings.hpp"
+#include "store/crawls.hpp"
 
 namespace server {
 namespace {
@@ -77,19 +78,27 @@ coaio::Coro<Response> show(Request& request, const coaio::db::Pool& pool) {
     co_return Response::json_text(std::move(*text));
 }
 
-// One that waits for its turn ends at once, one that runs when its runner has heard of it.
+// One that waits for its turn ends at once, one that runs when its runner has heard of it. One of coaio-crawl that failed
+// would be gone on with.
 coaio::Coro<Response> cancel(Request& request, const coaio::db::Pool& pool, Shared& shared) {
     const auto id = request.param<std::int64_t>("id");
     auto text = co_await pool.query_value<std::optional<std::string>>(
-        "update crawls set cancel_requested = cancel_requested or state in ('queued', 'running'), "
-        "ended_at = case when state = 'queued' then now() else ended_at end, "
-        "error = case when state = 'queued' then '' else error end, "
-        "state = case when state = 'queued' then 'cancelled' else state end "
-        "where id = $1 returning " CRAWL_JSON "::text",
-        id);
-    if (!text) co_return Response::problem(Status::not_found, "there is no crawl " + std::to_string(id));
-    shared.crawls_changed();
-    co_return Response::json_text(std::move(*text), Status::accepted);
+        "update crawls set cancel_requested = true, "
+        "ended_at = case when state = 'running' then ended_at else now() end, "
+        "error = case when state = 'running' then error else '' end, "
+        "state = case when state = 'running' then state else 'cancelled' end "
+        "where id = $1 and (state in ('queued', 'running') or (state = 'failed' and run_by = $2)) "
+        "returning " CRAWL_JSON "::text",
+        id, store::by_program);
+    if (text) {
+        shared.crawls_changed();
+        co_return Response::json_text(std::move(*text), Status::accepted);
+    }
+    const auto state =
+        co_await pool.query_value<std::optional<std::string>>("select state from crawls where id = $1", id);
+    const std::string name = "crawl " + std::to_string(id);
+    if (!state) co_return Response::problem(Status::not_found, "there is no " + name);
+    co_return Response::problem(Status::conflict, name + " is over: its state is " + *state);
 }
 
 }  // namespace

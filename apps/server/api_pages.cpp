@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <coaio/http/error.hpp>
 #include <coaio/http/request.hpp>
@@ -21,6 +22,9 @@ using coaio::http::Status;
 
 constexpr std::size_t longest_question = 1000;
 constexpr std::int64_t found_at_a_time = 20;  // each reads a whole text for its snippet
+
+// For the database.
+bool is_text(std::string_view value) { return crawl::is_valid_utf8(value) && value.find('\0') == std::string::npos; }
 
 coaio::Coro<> expect_crawl(std::int64_t id, const coaio::db::Pool& pool) {
     const auto there = co_await pool.query_value<bool>("select exists (select from crawls where id = $1)", id);
@@ -79,7 +83,8 @@ coaio::Coro<Response> broken(Request& request, const coaio::db::Pool& pool) {
     co_return list_of(rows);
 }
 
-// A set against a set: a hundred thousand links take half a second. "top" and nothing stand for the beginning of any page (HTML standard, 7.4.6.4), and a text fragment for no element.
+// A set against a set: a hundred thousand links take half a second. "top" and nothing stand for the beginning of any page
+// (HTML standard, 7.4.6.4), and what follows ":~:" is for the browser.
 constexpr std::string_view broken_fragments =
     "with have as materialized ("
     " select p.url, f.fragment from pages p, unnest(p.fragments) f(fragment) where p.crawl_id = $1 and "
@@ -87,8 +92,9 @@ constexpr std::string_view broken_fragments =
     "bad as ("
     " select l.page_id, l.ordinal, l.target, l.fragment, l.line, l.text from links l"
     " join pages p on p.crawl_id = $1 and p.url = l.target and p.has_fragments"
-    " where l.crawl_id = $1 and l.fragment <> '' and lower(l.fragment) <> 'top' and l.fragment not like ':~:%'"
-    " and not exists (select from have h where h.url = l.target and h.fragment = l.fragment)),"
+    " where l.crawl_id = $1 and l.fragment <> '' and lower(split_part(l.fragment, ':~:', 1)) not in ('', 'top')"
+    " and not exists (select from have h where h.url = l.target and h.fragment = split_part(l.fragment, ':~:', 1))"
+    " and (l.target, l.fragment) > ($3, $4)),"
     "told as ("
     " select target, fragment, count(*) as referrer_count, (array_agg(page_id order by page_id, ordinal))[1:10] as ids,"
     "  (array_agg(line order by page_id, ordinal))[1:10] as lines,"
@@ -97,14 +103,34 @@ constexpr std::string_view broken_fragments =
     "select coalesce(json_agg(json_build_object('url', target || '#' || fragment, 'status', 200,"
     " 'reason', 'no element has the id \"' || fragment || '\"', 'referrer_count', referrer_count, 'referrers',"
     " (select json_agg(json_build_object('url', p.url, 'kind', 'anchor', 'line', r.line, 'text', r.text) order by r.n)"
-    "  from unnest(ids, lines, texts) with ordinality r(id, line, text, n) join pages p on p.id = r.id))), '[]')::text,"
-    " null::text from told";
+    "  from unnest(ids, lines, texts) with ordinality r(id, line, text, n) join pages p on p.id = r.id))"
+    "  order by target, fragment), '[]')::text,"
+    " case when count(*) = $2 then"
+    "  (array_agg(target || '#' || fragment order by target desc, fragment desc))[1] end from told";
+
+/// After which link the list of fragments goes on.
+struct AfterFragment {
+    std::string target;
+    std::string fragment;
+};
+
+AfterFragment after_fragment(const Request& request) {
+    AfterFragment after;
+    const std::string text(request.query("after").value_or(""));
+    if (text.empty()) return after;
+    const auto hash = text.find('#');
+    if (hash == std::string::npos || !is_text(text)) throw BadRequest("after is no next of this list");
+    after.target = text.substr(0, hash);
+    after.fragment = text.substr(hash + 1);
+    return after;
+}
 
 coaio::Coro<Response> fragments(Request& request, const coaio::db::Pool& pool) {
     const auto crawl = request.param<std::int64_t>("id");
     const auto limit = limit_of(request);
+    const auto after = after_fragment(request);
     co_await expect_crawl(crawl, pool);
-    const auto rows = co_await pool.query(broken_fragments, crawl, limit);
+    const auto rows = co_await pool.query(broken_fragments, crawl, limit, after.target, after.fragment);
     co_return list_of(rows);
 }
 
@@ -124,8 +150,8 @@ coaio::Coro<Response> search_in(Request& request, const coaio::db::Pool& pool, s
     const auto limit = limit_of(request, found_at_a_time);
     const auto question = request.query("q").value_or("");
     if (question.empty()) throw BadRequest("say what to look for with q");
-    const bool is_text = crawl::is_valid_utf8(question) && question.find('\0') == std::string::npos;
-    if (question.size() > longest_question || !is_text) {
+    if (request.query("after")) throw BadRequest("a search has the best first, and no after: ask for more with limit");
+    if (question.size() > longest_question || !is_text(question)) {
         throw BadRequest("q is longer than " + std::to_string(longest_question) + " bytes, or no text in UTF-8");
     }
     const auto rows = co_await pool.query(search_pages, crawl, question, limit);

@@ -162,6 +162,65 @@ coaio::Coro<> leave_a_program_its_crawl(World& world) {
     CHECK(after.json().at("state") == "cancelled");
 }
 
+// Of these, only a coaio-crawl that is started again would go on with one: with the last.
+coaio::Coro<> cancel_what_is_over(World& world) {
+    world.database.sql("insert into coaio.crawls (urls, settings, run_by, state, error) values "
+                       "('{http://x/}', '{}', 'server', 'done', ''), ('{http://x/}', '{}', 'server', 'failed', 'why'), "
+                       "('{http://x/}', '{}', 'coaio-crawl', 'done', ''), "
+                       "('{http://x/}', '{}', 'coaio-crawl', 'failed', 'why')");
+    const std::string crawls = world.url + "/api/crawls/";
+    for (const std::string id : {"1", "2", "3"}) {
+        const auto over = co_await tests::erase(world.client, crawls + id);
+        INFO(over.text);
+        CHECK(over.status == 409);
+        CHECK_THAT(over.text, tests::contains("crawl " + id + " is over: its state is "));
+    }
+    const auto failed = co_await tests::erase(world.client, crawls + "4");
+    CHECK(failed.status == 202);
+    CHECK(failed.json().at("state") == "cancelled");
+    const auto again = co_await tests::erase(world.client, crawls + "4");
+    CHECK(again.status == 409);
+    CHECK_THAT(again.text, tests::contains("its state is cancelled"));
+    const auto none = co_await tests::erase(world.client, crawls + "5");
+    CHECK(none.status == 404);
+    CHECK(world.database.value("select string_agg(state || error, ',' order by id) from coaio.crawls") ==
+          "done,failedwhy,done,cancelled");
+}
+
+// Seven fragments of which two are there, and an address in which order is not that of the bytes.
+coaio::Coro<> page_through_fragments(World& world) {
+    world.database.sql(
+        "insert into coaio.crawls (state, urls, settings) values ('done', '{http://x/}', '{}');"
+        "insert into coaio.pages (crawl_id, url, state, status, kind, depth, tries, type, size, elapsed_ms, error, "
+        "title, lang, canonical, has_fragments, fragments, text) select 1, url, 'done', 200, 'page', 0, 1, '', 0, 0, "
+        "'', '', '', '', true, '{here}', '' from unnest('{http://x/,http://x/a}'::text[]) t (url);"
+        "insert into coaio.links (page_id, ordinal, crawl_id, target, fragment, kind, nofollow, line, text) "
+        "select 1, n, 1, target, fragment, 'anchor', false, n, '' from (values (1, 'http://x/', 'b'), "
+        "(2, 'http://x/', 'a#b'), (3, 'http://x/a', 'A'), (4, 'http://x/a', 'here:~:text=some%20words'), "
+        "(5, 'http://x/', ':~:text=words'), (6, 'http://x/a', 'gone:~:text=words'), (7, 'http://x/', 'b')) "
+        "t (n, target, fragment)");
+    const std::string list = world.url + "/api/crawls/1/broken-fragments";
+    const auto reply = co_await tests::get(world.client, list);
+    const json all = reply.json();
+    std::vector<std::string> whole;
+    for (const json& each : all.at("items")) whole.push_back(each.at("url").get<std::string>());
+    CHECK(whole.size() == 4);
+    CHECK(std::set<std::string>(whole.begin(), whole.end()) ==
+          std::set<std::string>{"http://x/#a#b", "http://x/#b", "http://x/a#A", "http://x/a#gone:~:text=words"});
+    CHECK(all.at("next").is_null());
+
+    std::vector<std::string> read;
+    std::string after;
+    do {
+        const auto some = co_await tests::get(world.client, list + "?limit=1" + after);
+        const json answer = some.json();
+        for (const json& each : answer.at("items")) read.push_back(each.at("url").get<std::string>());
+        const json& next = answer.at("next");
+        after = next.is_null() ? "" : "&after=" + coaio::http::percent_encode(next.get<std::string>());
+    } while (!after.empty() && read.size() < 10);
+    CHECK(read == whole);
+}
+
 coaio::Coro<> make_mistakes(World& world) {
     const std::string crawls = world.url + "/api/crawls";
     const std::vector<Mistake> mistakes = {
@@ -194,13 +253,21 @@ coaio::Coro<> make_mistakes(World& world) {
     const auto in_capitals = co_await tests::post(world.client, crawls, "", "Application/JSON ; charset=utf-8");
     CHECK(in_capitals.status == 400);
     for (const std::string path : {"/api/crawls/x", "/api/crawls?limit=0", "/api/search", "/api/search?q=%ff",
-                                   "/api/search?q=a%00", "/api/crawls?after=-"}) {
+                                   "/api/search?q=a%00", "/api/crawls?after=-", "/api/search?q=a&after=1"}) {
         const auto reply = co_await tests::get(world.client, world.url + path);
         INFO(path);
         CHECK(reply.status == 400);
     }
     const auto list = co_await tests::get(world.client, crawls);
     CHECK(list.json().at("items").empty());
+    world.database.sql("insert into coaio.crawls (state, urls, settings) values ('done', '{http://x/}', '{}')");
+    for (const std::string path : {"/search?q=a&after=1", "/broken-fragments?after=7",
+                                   "/broken-fragments?after=x%23%ff", "/broken-fragments?after=x%23%00"}) {
+        const auto reply = co_await tests::get(world.client, crawls + "/1" + path);
+        INFO(path);
+        CHECK(reply.status == 400);
+        CHECK_THAT(reply.text, tests::contains("after"));
+    }
 }
 
 coaio::Coro<> show_queues() {
@@ -288,6 +355,14 @@ TEST_CASE("a watcher hears of each page once, in the order of their transactions
 
 TEST_CASE("a server leaves the crawl of a coaio-crawl alone, but ends it when it is asked to") {
     coaio::run(with_world(leave_a_program_its_crawl));
+}
+
+TEST_CASE("what is over cannot be cancelled, but for a crawl of coaio-crawl that failed and would be gone on with") {
+    coaio::run(with_world(cancel_what_is_over));
+}
+
+TEST_CASE("broken fragments are read page by page, and text fragments stand for none") {
+    coaio::run(with_world(page_through_fragments));
 }
 
 TEST_CASE("what a client gets wrong is answered as a problem, and changes nothing") {
