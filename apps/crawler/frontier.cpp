@@ -109,11 +109,12 @@ PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, const Reach& re
 
     auto view = view_of(clean, whole);
     auto refusal = scope_.admit(view, reach.depth, kind);
-    // A crawl that meets a trap must not grow by remembering it.
+    // A crawl that meets a trap, or links to everywhere, must not grow by remembering that.
     bool trap =
         refusal == Refusal::too_long || refusal == Refusal::repeating_path || refusal == Refusal::too_many_queries;
     bool full = refusal == Refusal::none && kind != LinkKind::start && !has_place(whole);
-    if (trap || full || pages_.size() >= no_page - 1) {
+    bool enough = refusal != Refusal::none && refused_ >= std::max(least_refused, refused_an_accepted * accepted_);
+    if (trap || full || enough || pages_.size() >= no_page - 1) {
         ++dropped_;
         return no_page;
     }
@@ -131,6 +132,7 @@ PageId Frontier::add(const coaio::http::Url& url, LinkKind kind, const Reach& re
     ids_.emplace(std::move(whole), id);
     if (refusal != Refusal::none) {
         page.state = PageState::refused;
+        ++refused_;
         return id;
     }
     ++accepted_;

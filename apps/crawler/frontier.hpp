@@ -41,6 +41,9 @@ class Frontier {
 public:
     static constexpr std::size_t max_referrers = 10;
     static constexpr unsigned max_redirects = 20;
+    /// So many addresses outside of the scope are remembered, or so many for each one inside, whichever is more.
+    static constexpr std::size_t least_refused = 10'000;
+    static constexpr std::size_t refused_an_accepted = 20;
 
     Frontier(const ScopeOptions& scope, const MannersOptions& manners) : scope_(scope), manners_(manners) {}
 
@@ -91,7 +94,8 @@ public:
     }
     [[nodiscard]] std::size_t queued() const noexcept { return queued_; }
     [[nodiscard]] std::size_t running() const noexcept { return running_; }
-    /// How many addresses were left out because there were `max_pages` already.
+    /// How many links were left out: there were `max_pages` already, they belong to a trap, or lead outside of the scope
+    /// where enough addresses are known.
     [[nodiscard]] std::size_t dropped() const noexcept { return dropped_; }
 
     /// Every address seen: fetched, waiting, and refused by the scope.
@@ -145,6 +149,7 @@ private:
     std::size_t queued_ = 0;
     std::size_t running_ = 0;
     std::size_t accepted_ = 0;
+    std::size_t refused_ = 0;
     std::size_t dropped_ = 0;
 };
 

@@ -124,7 +124,8 @@ std::string numbers_text(const Summary& summary) {
     if (summary.failed > 0) out += counted(summary.failed, "page") + " did not answer\n";
     if (summary.disallowed > 0) out += counted(summary.disallowed, "page") + " disallowed by robots.txt\n";
     if (summary.outside > 0) out += std::to_string(summary.outside) + " addresses outside of the crawl's scope\n";
-    if (summary.dropped > 0) out += counted(summary.dropped, "link") + " not followed: --max-pages, or a trap\n";
+    if (summary.dropped > 0)
+        out += counted(summary.dropped, "link") + " not followed: --max-pages, a trap, or too many that lead outside\n";
     if (summary.left > 0) out += counted(summary.left, "page") + " left to fetch\n";
     if (!summary.trouble.empty()) out += "ended early: " + one_line(summary.trouble, 1000) + "\n";
     return out;

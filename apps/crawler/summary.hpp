@@ -22,7 +22,7 @@ struct Summary {
     std::size_t disallowed = 0;  // by robots.txt
     std::size_t outside = 0;     // addresses that the scope refused
     std::size_t left = 0;        // still waiting when it ended
-    std::size_t dropped = 0;     // links not followed because of max_pages or a trap
+    std::size_t dropped = 0;     // links not followed because of max_pages, a trap, or too many that lead outside
     std::uint64_t bytes = 0;
     std::map<int, std::size_t> statuses;
     std::vector<PageId> slowest;  // at most ten

@@ -258,3 +258,23 @@ TEST_CASE("what robots.txt forbids is not broken") {
     CHECK(site.broken().empty());
     CHECK(site.frontier.page(id).state == PageState::disallowed);
 }
+
+TEST_CASE("links to everywhere do not make a crawl grow for ever") {
+    Site site;
+    const auto add_outside = [&site](const std::string& name, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            site.link(site.start, "http://" + name + std::to_string(i) + "/");
+        }
+    };
+    add_outside("b", Frontier::least_refused + 7);
+    CHECK(site.frontier.pages().size() == 1 + Frontier::least_refused);
+    CHECK(site.frontier.dropped() == 7);
+    // One that is known is known still, and a larger crawl remembers more.
+    CHECK(site.link(site.start, "http://b0/").has_value());
+    constexpr std::size_t inside = Frontier::least_refused / Frontier::refused_an_accepted;
+    for (std::size_t i = 0; i < inside; ++i) site.link(site.start, "/" + std::to_string(i));
+    CHECK(site.frontier.queued() == inside + 1);
+    add_outside("c", Frontier::refused_an_accepted + 1);
+    CHECK(site.frontier.pages().size() == 1 + inside + Frontier::least_refused + Frontier::refused_an_accepted);
+    CHECK(site.frontier.dropped() == 8);
+}
