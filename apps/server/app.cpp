@@ -21,6 +21,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/dashboard.hpp"
+#include "server/guard.hpp"
 #include "store/schema.hpp"
 
 namespace server {
@@ -187,6 +188,7 @@ coaio::Coro<coaio::http::Router> build_app(Shared& shared) {
     if (shared.access_sink) app.use(coaio::http::access_log(shared.access_sink));
     app.use(count_requests(metrics));
     app.use(report_problems());
+    if (shared.guarded) app.use(guard_api(shared.public_host));
     add_health_routes(app, pool, shared);
     add_crawl_routes(app, pool, shared);
     add_page_routes(app, pool);

@@ -26,6 +26,8 @@ public:
     std::size_t pool_size = 8;
     bool debug_tasks = false;
     bool debug_tasks_anybody = false;
+    bool guarded = false;              // it listens on loopback: see guard_api
+    std::string public_host;           // a name of its own all the same
     coaio::http::LogSink access_sink;  // empty: no access log
     Metrics metrics;
     /// Whether new work should be sent here.

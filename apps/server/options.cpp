@@ -27,6 +27,9 @@ void declare(CLI::App& app, Options& options, int& grace) {
     };
     add("--host", options.host, "Listen on this address; empty for every one of the machine");
     add("--port", options.port, "Listen on this port; 0 takes a free one and prints it");
+    app.add_option("--public-host", options.public_host,
+                   "A proxy on this machine shows the server under this name: it may be asked by it, too")
+        ->envname(environment_name("--public-host"));
     add("--workers", options.workers, "Loops that serve requests, each on a thread; 0: one a processor")
         ->check(CLI::Range(0, 256));
     app.add_option(

@@ -15,6 +15,7 @@ enum class LogFormat : std::uint8_t { json, text };
 struct Options {
     std::string host = "127.0.0.1";
     std::uint16_t port = 8080;
+    std::string public_host;  // under which a proxy shows it
     std::size_t workers = 1;
     std::string database_url;  // empty: an embedded Postgres
     std::string data_dir;      // of the embedded one; empty: the default

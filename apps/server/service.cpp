@@ -32,6 +32,7 @@
 #include "server/app.hpp"
 #include "server/crawl_runner.hpp"
 #include "server/embedded_postgres.hpp"
+#include "server/guard.hpp"
 #include "store/schema.hpp"
 
 namespace server {
@@ -181,6 +182,8 @@ coaio::Coro<int> run_until_stopped(Options options, Signals& signals, Log& log) 
     shared.database = options.database_url;
     shared.debug_tasks = options.debug_tasks;
     shared.debug_tasks_anybody = options.debug_tasks_anybody;
+    shared.guarded = is_this_machine(options.host);
+    shared.public_host = options.public_host;
     if (options.log_format == LogFormat::json) {
         shared.access_sink = [&log](std::string_view line) { log.line(line); };
     } else {

@@ -45,8 +45,10 @@ TEST_CASE("options come from flags and from the environment, and a flag wins") {
     const Variable database("DATABASE_URL", "postgresql:///there");
     const Variable port("COAIO_SERVER_PORT", "1234");
     const Variable folder("COAIO_SERVER_DATA_DIR", "/there");
-    const auto parsed = parse({"--port=7", "--log-format=text", "--workers", "3", "--debug-tasks", "--grace=0"});
+    const auto parsed = parse({"--port=7", "--log-format=text", "--workers", "3", "--debug-tasks", "--grace=0",
+                               "--public-host=crawls.example"});
     REQUIRE(parsed.options);
+    CHECK(parsed.options->public_host == "crawls.example");
     CHECK(parsed.options->port == 7);
     CHECK(parsed.options->database_url == "postgresql:///there");
     CHECK(parsed.options->data_dir == "/there");
