@@ -207,8 +207,7 @@ struct Codec<std::vector<T>> {
     }
 
     static std::vector<T> decode(const Encoded& value) {
-        static_assert(!std::same_as<typename detail::Nullable<typename detail::Nest<std::vector<T>>::Leaf>::Value,
-                                    std::string_view>,
+        static_assert(!detail::borrows<typename detail::Nest<std::vector<T>>::Leaf>,
                       "read arrays of text as std::vector<std::string>");
         detail::ArrayParts parts = detail::parse_array(value);
         if (parts.lengths.empty()) return {};

@@ -84,6 +84,7 @@ private:
 ///     };
 ///
 /// `encode` and `decode` throw a ValueError for a value that does not fit; where it was is added by the caller.
+/// One whose values point into the rows, as a std::string_view does, says so by `static constexpr bool borrows = true`.
 /// A type that travels as another one derives from `CodecVia`, an enum from `EnumCodec`, a composite type from
 /// `CompositeCodec`.
 template <class T>
@@ -93,6 +94,15 @@ template <class T>
 concept HasCodec = requires { Codec<T>::name; };
 
 namespace detail {
+
+/// Whether what is read as a T points to where it was read from.
+template <class T>
+inline constexpr bool borrows = false;
+template <class T>
+    requires requires { Codec<T>::borrows; }
+inline constexpr bool borrows<T> = Codec<T>::borrows;
+template <class T>
+inline constexpr bool borrows<std::optional<T>> = borrows<T>;
 
 /// What a domain is over; any other type is itself.
 [[nodiscard]] Oid base_type(Oid type, const UserTypes* types) noexcept;
@@ -123,9 +133,13 @@ template <class C>
 ///         static std::int64_t to(const UserId& id) { return id.value; }
 ///         static UserId from(std::int64_t value) { return UserId{value}; }
 ///     };
+///
+/// What goes by way of a std::string_view is taken to keep it. Text that is copied goes by way of a std::string, to which
+/// `to` may give a view all the same.
 template <class T, class Via>
 struct CodecVia {
     using Through = Codec<Via>;
+    static constexpr bool borrows = detail::borrows<Via>;
     static constexpr Oid oid = Codec<Via>::oid;
     static constexpr Format format = Codec<Via>::format;
     static void encode(const T& value, Encoder& out) { Codec<Via>::encode(Codec<T>::to(value), out); }
@@ -283,6 +297,7 @@ struct Codec<std::string> {
 template <>
 struct Codec<std::string_view> : Codec<std::string> {
     static constexpr std::string_view name = "std::string_view";
+    static constexpr bool borrows = true;
     static std::string_view decode(const Encoded& value) { return detail::decode_text(value); }
 };
 

@@ -111,7 +111,7 @@ M read_field(CompositeReader& in, std::string_view name) {
     using Value = typename Nullable<M>::Value;
     using C = Codec<Value>;
     static_assert(HasCodec<Value>, "a member of a composite has no coaio::db::Codec");
-    static_assert(!std::same_as<Value, std::string_view>, "text in a composite is read as std::string");
+    static_assert(!borrows<Value>, "text in a composite is read as std::string");
     std::optional<Encoded> sent = in.next();
     if (!sent) {
         if constexpr (Nullable<M>::value) {

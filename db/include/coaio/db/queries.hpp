@@ -26,13 +26,6 @@ namespace coaio::db {
 
 namespace detail {
 
-/// Types that point into the rows they were read from.
-template <class T>
-inline constexpr bool borrows = false;
-template <>
-inline constexpr bool borrows<std::string_view> = true;
-template <class T>
-inline constexpr bool borrows<std::optional<T>> = borrows<T>;
 template <class... Ts>
 inline constexpr bool borrows<std::tuple<Ts...>> = (borrows<Ts> || ...);
 

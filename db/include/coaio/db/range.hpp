@@ -128,6 +128,7 @@ RangeParts range_parts(const Range<T>& range, Format format) {
 
 template <class T>
 Range<T> range_of(const RangeParts& parts, const Encoded& whole) {
+    static_assert(!borrows<T>, "the bounds of a range are read as what owns them: std::string");
     using Bound = typename Range<T>::Bound;
     if (parts.empty) return Range<T>::empty();
     Encoded bound = whole;
