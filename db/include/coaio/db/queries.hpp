@@ -27,7 +27,28 @@ namespace coaio::db {
 namespace detail {
 
 template <class... Ts>
-inline constexpr bool borrows<std::tuple<Ts...>> = (borrows<Ts> || ...);
+consteval bool any_borrows(const std::tuple<Ts...>*) {
+    return (borrows<Ts> || ...);
+}
+template <class... Of, class... Ms>
+consteval bool any_borrows(const std::tuple<DescribedField<Of, Ms>...>*) {
+    return (borrows<Ms> || ...);
+}
+
+/// Whether what a row is read as points into the rows.
+template <class T>
+consteval bool row_borrows() {
+    constexpr RowKind kind = row_kind<T>();
+    if constexpr (kind == RowKind::tuple) {
+        return any_borrows(static_cast<const T*>(nullptr));
+    } else if constexpr (kind == RowKind::described) {
+        return any_borrows(static_cast<decltype(&Describe<T>::fields)>(nullptr));
+    } else if constexpr (kind == RowKind::aggregate && std::is_aggregate_v<T>) {
+        return any_borrows(static_cast<const Members<T>*>(nullptr));
+    } else {
+        return borrows<T>;
+    }
+}
 
 template <class... Ps>
 [[nodiscard]] Params encode(const Ps&... params) {
@@ -93,14 +114,15 @@ public:
     template <class... Ts, class... Ps>
     [[nodiscard]] auto query_one(std::string_view sql, const Ps&... params) const {
         static_assert(sizeof...(Ts) > 0, "say what the row is to be read as: query_one<User>(…)");
-        static_assert(!(detail::borrows<Ts> || ...), "a std::string_view would outlive the rows: use std::string");
+        static_assert(!(detail::row_borrows<Ts>() || ...),
+                      "a std::string_view would outlive the rows: use std::string");
         return detail::read_optional<Ts...>(query(sql, params...));
     }
 
     /// The only value of the only row. `std::optional<T>` is empty for NULL and where there is no row.
     template <class T, class... Ps>
     [[nodiscard]] Coro<T> query_value(std::string_view sql, const Ps&... params) const {
-        static_assert(!detail::borrows<T>, "a std::string_view would outlive the rows: use std::string");
+        static_assert(!detail::row_borrows<T>(), "a std::string_view would outlive the rows: use std::string");
         return detail::read_value<T>(query(sql, params...));
     }
 
