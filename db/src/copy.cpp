@@ -4,6 +4,8 @@
 #include "path.hpp"
 #include "text.hpp"
 
+#include <coaio/db/detail/user_types.hpp>
+
 #include <algorithm>
 #include <bit>
 #include <limits>
@@ -20,7 +22,7 @@ enum class Fit : unsigned char { none, as_is, integer, integer_as_numeric, wider
 
 bool is_integer(Oid type) { return type == Oid::int2 || type == Oid::int4 || type == Oid::int8; }
 
-bool is_text(Oid type) {
+bool takes_text(Oid type) {
     switch (type) {
     case Oid::text:
     case Oid::varchar:
@@ -29,16 +31,16 @@ bool is_text(Oid type) {
     case Oid::json:
     case Oid::xml:
     case Oid::unknown: return true;
-    default: return static_cast<std::uint32_t>(type) >= 16384;  // an enum, most likely; the server looks closer
+    default: return false;
     }
 }
 
-Fit fit(Oid type, Format format, Oid column) {
+Fit fit(Oid type, Format format, Oid column, bool text_fits) {
     if (format == Format::text) {
         if (type == Oid::numeric) return column == Oid::numeric ? Fit::numeric : Fit::none;
         if (type != Oid::unspecified) return Fit::none;
         if (column == Oid::jsonb) return Fit::jsonb;
-        return is_text(column) ? Fit::as_is : Fit::none;
+        return text_fits ? Fit::as_is : Fit::none;
     }
     if (type == column) return Fit::as_is;
     if (is_integer(type) && is_integer(column)) return Fit::integer;
@@ -79,6 +81,11 @@ std::string columns_query(std::string_view target) {
     }
     return {};
 }
+
+/// What is known of columns of types that users made. Enums and what is like text, such as citext, take text in binary.
+constexpr const char* find_types =
+    "select oid, pg_catalog.format_type(oid, null), typtype = 'e' or (typtype = 'b' and typcategory = 'S') from "
+    "pg_catalog.pg_type where oid = any($1)";
 
 /// Of the columns that COPY fills where none are named: not those that the server generates.
 constexpr const char* find_columns =
@@ -123,13 +130,30 @@ Coro<> CopySink::begin_rows(std::string target) {
     if (query.empty()) query = co_await all_columns_query(path_->link(), target);
     const Params none;
     const Rows like = co_await path_->link().run_once(query, none, Format::text);
-    for (std::size_t i = 0; i < like.column_count(); ++i) {
-        const Column column = like.column(i);
-        columns_.push_back({std::string(column.name), column.type});
-    }
+    co_await learn_columns(like);
     sql_ = "copy " + target + " from stdin (format binary)";
     co_await begin();
     buffer_ = binary_header;
+}
+
+Coro<> CopySink::learn_columns(Rows like) {
+    std::vector<Oid> users;
+    for (std::size_t i = 0; i < like.column_count(); ++i) {
+        const Column column = like.column(i);
+        columns_.push_back({std::string(column.name), column.type, type_name(column.type), takes_text(column.type)});
+        if (is_user_made(column.type)) users.push_back(column.type);
+    }
+    if (users.empty()) co_return;
+    const std::string sql = find_types;
+    const Params wanted = Params::of(users);
+    const Rows found = co_await path_->link().run_once(sql, wanted, Format::text);
+    for (const auto& [type, name, text] : found.as<Oid, std::string, bool>()) {
+        for (ToColumn& column : columns_) {
+            if (column.type != type) continue;
+            column.type_name = name;
+            column.takes_text = text;
+        }
+    }
 }
 
 Coro<> CopySink::send() {
@@ -208,9 +232,9 @@ void CopySink::expect_columns(std::size_t count) const {
 
 void CopySink::check(std::size_t column, Oid type, Format format, const std::string& name) const {
     const ToColumn& to = columns_.at(column);
-    if (fit(type, format, to.type) != Fit::none) return;
-    throw ConversionError("column \"" + to.name + "\" is of type " + type_name(to.type) +
-                              " and cannot be copied from " + name + " in binary",
+    if (fit(type, format, to.type, to.takes_text) != Fit::none) return;
+    throw ConversionError("column \"" + to.name + "\" is of type " + to.type_name + " and cannot be copied from " +
+                              name + " in binary",
                           to.name, ConversionError::no_row, Outcome::rolled_back);
 }
 
@@ -220,7 +244,7 @@ void CopySink::refuse(std::size_t column, const std::string& problem) const {
 
 void CopySink::end_cell(std::size_t column, std::size_t at, Oid type, Format format) {
     const Oid to = columns_.at(column).type;
-    const Fit how = fit(type, format, to);
+    const Fit how = fit(type, format, to, columns_.at(column).takes_text);
     if (how != Fit::as_is) {
         const std::string bytes = buffer_.substr(at + 4);
         buffer_.resize(at + 4);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <coaio/db/composite.hpp>
 #include <coaio/db/connection.hpp>
 #include <coaio/db/pool.hpp>
+#include <coaio/db/range.hpp>
 
 #include <coaio/core/run.hpp>
 #include <coaio/core/sleep.hpp>
@@ -135,6 +137,75 @@ Coro<> refuse_rows(std::string url) {
     };
     const auto rows = co_await pool.copy_rows<int, std::optional<std::string>>("t", body);
     CHECK(rows == 2);
+}
+
+// Each takes text in SQL, but only some in binary.
+constexpr const char* users_types[] = {
+    "create type word",
+    "create function word_in(cstring) returns word as 'textin' language internal immutable strict",
+    "create function word_out(word) returns cstring as 'textout' language internal immutable strict",
+    "create function word_recv(internal) returns word as 'textrecv' language internal immutable strict",
+    "create type word (input = word_in, output = word_out, receive = word_recv, like = text, category = 'S')",
+    "create type thing",
+    "create function thing_in(cstring) returns thing as 'textin' language internal immutable strict",
+    "create function thing_out(thing) returns cstring as 'textout' language internal immutable strict",
+    "create function thing_recv(internal) returns thing as 'bytearecv' language internal immutable strict",
+    "create type thing (input = thing_in, output = thing_out, receive = thing_recv, like = text)",
+    "create type span as range (subtype = float8)",
+    "create type place as (x int, y int)",
+    "create type mood as enum ('sad', 'ok')",
+    "create domain feeling as mood",
+    "create table things (w word, t thing, s span, p place, m mood, f feeling, ms mood[], ss span_multirange)"};
+
+struct Place {
+    int x = 0;
+    int y = 0;
+};
+
+}  // namespace
+
+template <>
+struct coaio::db::Codec<Place> : coaio::db::CompositeCodec<Place> {
+    static constexpr std::string_view name = "Place";
+};
+
+namespace {
+
+template <class T>
+Coro<std::string> refused_into(db::Pool pool, std::string column) {
+    bool begun = false;
+    auto body = [&begun](CopyRows<T>&) -> Coro<> {
+        begun = true;
+        co_return;
+    };
+    std::string problem;
+    try {
+        co_await pool.copy_rows<T>("things (" + column + ")", body);
+    } catch (const db::ConversionError& error) {
+        problem = error.what();
+    }
+    CHECK_FALSE(begun);
+    co_return problem;
+}
+
+Coro<> write_users_types(std::string url) {
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
+    for (const char* each : users_types) co_await pool.execute(each);
+    using Row = CopyRows<std::string, std::string, std::optional<std::string>>;
+    auto body = [](Row& copy) -> Coro<> { co_await copy.write("a word", "ok", "sad"); };
+    co_await pool.copy_rows<std::string, std::string, std::optional<std::string>>("things (w, m, f)", body);
+    const bool same =
+        co_await pool.query_value<bool>("select w::text = 'a word' and m = 'ok' and f::text = 'sad' from things");
+    CHECK(same);
+    for (const char* column : {"t", "s", "p", "ms", "ss"}) {
+        INFO(column);
+        const std::string problem = co_await refused_into<std::string>(pool, column);
+        CHECK_THAT(problem, tests::contains("\"" + std::string(column) + "\"") && tests::contains("std::string"));
+    }
+    const std::string place = co_await refused_into<Place>(pool, "p");
+    CHECK_THAT(place, tests::contains("place") && tests::contains("Place"));
+    const std::string span = co_await refused_into<db::Range<double>>(pool, "s");
+    CHECK_THAT(span, tests::contains("type span"));
 }
 
 Coro<> fail(CopyIn& copy) {
@@ -332,6 +403,11 @@ TEST_CASE("CPY-07 TYP-04: numerics are copied digit by digit", "[pgtest]") {
 TEST_CASE("CPY-07 TYP-18: rows that do not fit are refused before anything of them is sent", "[pgtest]") {
     tests::Database database;
     coaio::run(refuse_rows(database.conninfo()));
+}
+
+TEST_CASE("CPY-07 TYP-18: text goes into types of users' that are text in binary too, and into no others", "[pgtest]") {
+    tests::Database database;
+    coaio::run(write_users_types(database.conninfo()));
 }
 
 TEST_CASE("CPY-02: a source that fails or is cancelled stores nothing, and the connection goes on", "[pgtest]") {

@@ -74,7 +74,10 @@ private:
     struct ToColumn {
         std::string name;
         Oid type;
+        std::string type_name;
+        bool takes_text;  ///< its binary form is its text
     };
+    [[nodiscard]] Coro<> learn_columns(Rows like);
     [[noreturn]] void refuse(std::size_t column, const std::string& problem) const;
     void end_cell(std::size_t column, std::size_t at, Oid type, Format format);
 
@@ -117,7 +120,7 @@ private:
 };
 
 /// Where the body of `copy_rows` writes: a row is a value for each column, in binary. Integers fit integer columns of
-/// any width and `numeric`, in range; strings fit text, enums and json.
+/// any width and `numeric`, in range; strings fit text, json, enums, and types of users that are text, such as citext.
 template <class... Ts>
 class CopyRows {
 public:
