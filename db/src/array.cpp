@@ -48,7 +48,11 @@ ArrayParts parse_binary(std::string_view bytes) {
 /// The literal form, `[0:1]={{a,"b \"c\""},{NULL,d}}`.
 class Literal {
 public:
-    explicit Literal(std::string_view text) : text_(text) { parts_.format = Format::text; }
+    /// NUL is a delimiter that nobody knows: a comma, most likely, and then no other is seen.
+    Literal(std::string_view text, char delimiter) : text_(text), sure_(delimiter != '\0') {
+        if (sure_) delimiter_ = delimiter;
+        parts_.format = Format::text;
+    }
 
     ArrayParts parse() {
         if (!text_.empty() && text_[0] == '[') {
@@ -64,6 +68,7 @@ public:
 
 private:
     [[noreturn]] static void bad() { throw ValueError("not a well-formed array"); }
+    [[noreturn]] static void unsure() { throw ValueError("an array of a type whose delimiter is not known"); }
     [[nodiscard]] char peek() const {
         if (at_ >= text_.size()) bad();
         return text_[at_];
@@ -79,7 +84,7 @@ private:
         std::size_t count = 0;
         while (peek() != '}') {
             if (count++ > 0) {
-                if (peek() != ',') bad();
+                if (peek() != delimiter_) bad();
                 ++at_;
             }
             if (peek() == '{') {
@@ -99,8 +104,9 @@ private:
     void item() {
         if (peek() == '"') return quoted();
         std::size_t start = at_;
-        while (peek() != ',' && peek() != '}') {
+        while (peek() != delimiter_ && peek() != '}') {
             if (peek() == '"' || peek() == '\\' || peek() == '{') bad();
+            if (!sure_ && (peek() == ';' || peek() == ':')) unsure();
             ++at_;
         }
         std::string_view word = text_.substr(start, at_ - start);
@@ -125,6 +131,8 @@ private:
 
     static constexpr std::size_t unknown = static_cast<std::size_t>(-1);
     std::string_view text_;
+    bool sure_;
+    char delimiter_ = ',';
     std::size_t at_ = 0;
     std::optional<std::size_t> leaf_level_;
     ArrayParts parts_;
@@ -142,7 +150,7 @@ ArrayParts parse_array(const Encoded& value) {
         parts.types = value.types;
         return parts;
     }
-    ArrayParts parts = Literal(value.bytes).parse();
+    ArrayParts parts = Literal(value.bytes, delimiter_of(value.type, value.types)).parse();
     parts.element = element_of(value.type, value.types);
     parts.types = value.types;
     return parts;

@@ -26,7 +26,8 @@ constexpr const char* find_types_end =
     "pg_catalog.pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped), (select "
     "pg_catalog.array_agg(a.atttypid order by a.attnum) from pg_catalog.pg_attribute a where a.attrelid = t.typrelid "
     "and "
-    "a.attnum > 0 and not a.attisdropped) from wanted join pg_catalog.pg_type t on t.oid = wanted.type";
+    "a.attnum > 0 and not a.attisdropped), coalesce((select e.typdelim from pg_catalog.pg_type e where e.oid = "
+    "t.typelem), ',')::pg_catalog.text from wanted join pg_catalog.pg_type t on t.oid = wanted.type";
 
 UserKind kind_by(std::string_view letter) {
     if (letter == "e") return UserKind::enumeration;
@@ -78,9 +79,10 @@ Coro<> PqLink::learn_types(std::vector<Oid> columns) {
     const Rows rows = co_await answer(sql);
     // Rows that were given out go on with what was known when they came.
     auto types = types_ ? std::make_shared<UserTypes>(*types_) : std::make_shared<UserTypes>();
-    for (const auto& [type, kind, name, of, names, field_types] :
-         rows.as<Oid, std::string, std::string, Oid, Names, Types>()) {
-        types->add(type, UserType(name, kind_by(kind), of, fields_of(names, field_types)));
+    for (const auto& [type, kind, name, of, names, field_types, delimiter] :
+         rows.as<Oid, std::string, std::string, Oid, Names, Types, std::string>()) {
+        types->add(type, UserType(name, kind_by(kind), of, fields_of(names, field_types),
+                                  delimiter.empty() ? ',' : delimiter.front()));
     }
     types_ = std::move(types);
 }

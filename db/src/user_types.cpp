@@ -43,6 +43,13 @@ Oid element_of(Oid array, const UserTypes* types) noexcept {
     return kind_of(array, types) == UserKind::array ? types->find(array)->of : element_type(array);
 }
 
+char delimiter_of(Oid array, const UserTypes* types) noexcept {
+    constexpr auto box_array = static_cast<Oid>(1020);
+    if (kind_of(array, types) == UserKind::array) return types->find(array)->delimiter;
+    if (is_user_made(array)) return '\0';
+    return array == box_array ? ';' : ',';
+}
+
 Oid subtype_of_range(Oid range, const UserTypes* types) noexcept {
     return kind_of(range, types) == UserKind::range ? types->find(range)->of : range_subtype(range);
 }

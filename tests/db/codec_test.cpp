@@ -206,6 +206,22 @@ TEST_CASE("text forms that are not of their type are refused") {
     }
 }
 
+TEST_CASE("TYP-12: the text of an array is split at the delimiter of its type, and nowhere by guess") {
+    constexpr auto shapes = static_cast<db::Oid>(20004);
+    using Words = std::vector<std::string>;
+    db::detail::UserTypes types;
+    types.add(shapes, {"shape[]", Kind::array, static_cast<db::Oid>(20005), {}, ':'});
+    const auto split = [](db::Oid type, std::string_view bytes, const db::detail::UserTypes* known_types) {
+        return db::Codec<Words>::decode(db::Encoded{type, db::Format::text, bytes, known_types});
+    };
+    CHECK(split(shapes, "{a,b:\"c:d\"}", &types) == Words{"a,b", "c:d"});
+    CHECK(split(static_cast<db::Oid>(1020), "{(1,1),(0,0);(3,3),(2,2)}", nullptr) ==
+          Words{"(1,1),(0,0)", "(3,3),(2,2)"});
+    CHECK(split(shapes, "{a,b}", nullptr) == Words{"a", "b"});
+    CHECK(split(db::Oid::text_array, "{a:b,c;d}", nullptr) == Words{"a:b", "c;d"});
+    for (const char* unsure : {"{a,b:c}", "{a;b}"}) CHECK_THROWS_AS(split(shapes, unsure, nullptr), coaio::ValueError);
+}
+
 TEST_CASE("TYP-22: random bytes are decoded or refused, and nothing else happens") {
     std::mt19937 random(7);
     std::uniform_int_distribution<int> byte(0, 255);

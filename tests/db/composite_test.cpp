@@ -343,6 +343,23 @@ Coro<> unknown_inside(std::string url) {
     }
 }
 
+Coro<> other_delimiters(std::string url) {
+    const auto connection = co_await db::Connection::connect(url);
+    co_await connection.execute("create type shape");
+    co_await connection.execute(
+        "create function shape_in(cstring) returns shape as 'textin' language internal immutable strict");
+    co_await connection.execute(
+        "create function shape_out(shape) returns cstring as 'textout' language internal immutable strict");
+    co_await connection.execute(
+        "create type shape (input = shape_in, output = shape_out, like = text, delimiter = ':')");
+    const std::string shapes = "select array['a,b'::shape, 'c:d', null]";
+    const auto read = co_await connection.query_value<std::vector<std::optional<std::string>>>(shapes);
+    CHECK(read == std::vector<std::optional<std::string>>{"a,b", "c:d", std::nullopt});
+    const std::string boxes = "select array['(1,1),(0,0)'::box, '(3,3),(2,2)']";
+    const auto corners = co_await connection.query_value<std::vector<std::string>>(boxes);
+    CHECK(corners == std::vector<std::string>{"(1,1),(0,0)", "(3,3),(2,2)"});
+}
+
 Coro<> shared_connections(std::string url) {
     const auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).pipelining(8));
     const Item item = full_item();
@@ -407,6 +424,11 @@ TEST_CASE("TYP-12 TYP-14: composites and arrays of enums stand in rows, streams 
     tests::Database database;
     database.sql(schema);
     coaio::run(read_anywhere(database.conninfo()));
+}
+
+TEST_CASE("TYP-12: arrays whose elements have another delimiter than the comma are read", "[pgtest]") {
+    tests::Database database;
+    coaio::run(other_delimiters(database.conninfo()));
 }
 
 TEST_CASE("TYP-14: composites come right over connections that are shared", "[pgtest]") {

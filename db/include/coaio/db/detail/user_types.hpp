@@ -21,13 +21,15 @@ public:
     };
 
     UserType() = default;
-    UserType(std::string named, UserKind is, Oid over = Oid::unspecified, std::vector<Field> made_of = {})
-        : name(std::move(named)), kind(is), of(over), fields(std::move(made_of)) {}
+    UserType(std::string named, UserKind is, Oid over = Oid::unspecified, std::vector<Field> made_of = {},
+             char splits = ',')
+        : name(std::move(named)), kind(is), of(over), fields(std::move(made_of)), delimiter(splits) {}
 
     std::string name;
     UserKind kind = UserKind::unknown;
     Oid of = Oid::unspecified;  ///< a domain's base, an array's element, what a range or multirange is over
     std::vector<Field> fields;  ///< of a composite
+    char delimiter = ',';       ///< between an array's elements in its text form
 };
 
 /// What a session knows of such types. It is the server's word, so nothing in it is taken to be sound: no walk through it
@@ -55,6 +57,8 @@ private:
 [[nodiscard]] UserKind kind_of(Oid type, const UserTypes* types) noexcept;
 /// What an array holds; `unspecified` where it is no array, or nobody knows.
 [[nodiscard]] Oid element_of(Oid array, const UserTypes* types) noexcept;
+/// What stands between an array's elements in its text form; NUL where nobody knows.
+[[nodiscard]] char delimiter_of(Oid array, const UserTypes* types) noexcept;
 [[nodiscard]] Oid subtype_of_range(Oid range, const UserTypes* types) noexcept;
 [[nodiscard]] Oid subtype_of_multirange(Oid multirange, const UserTypes* types) noexcept;
 /// As SQL calls it.
