@@ -40,6 +40,23 @@ T floating_of(std::string_view text) {
     return number_of<T>(text);
 }
 
+/// As the text form of "char" has them since Postgres 16.
+constexpr auto escapes = [] {
+    std::array<std::array<char, 4>, 128> made{};
+    for (unsigned i = 0; i < made.size(); ++i) {
+        const auto digit = [](unsigned value) { return static_cast<char>('0' + value % 8); };
+        made[i] = {'\\', digit((i + 128) / 64), digit(i / 8), digit(i)};
+    }
+    return made;
+}();
+
+// Neither of these bytes is text by itself.
+std::string_view character_text(std::string_view byte) {
+    const auto value = static_cast<unsigned char>(byte[0]);
+    if (value == 0) return {byte.data(), 0};
+    return value < 128 ? byte : std::string_view(escapes[value - 128U].data(), escapes[value - 128U].size());
+}
+
 }  // namespace
 
 void Encoder::put_int16(std::int16_t value) { append_big_endian(*out_, static_cast<std::uint16_t>(value)); }
@@ -186,6 +203,7 @@ double decode_double(const Encoded& value) {
 }
 
 std::string_view decode_text(const Encoded& value) {
+    if (value.type == Oid::single_char && value.bytes.size() == 1) return character_text(value.bytes);
     if (value.type != Oid::jsonb || value.format == Format::text) return value.bytes;
     Decoder in(value.bytes);
     auto version = static_cast<unsigned char>(in.get_bytes(1)[0]);

@@ -102,7 +102,7 @@ inline constexpr bool is_string = std::same_as<T, std::string> || std::same_as<T
 template <class T>
 [[nodiscard]] constexpr bool is_plain(Oid type, Format format) noexcept {
     if constexpr (is_swapped<T>) return type == Codec<T>::oid && format == Format::binary;
-    return is_string<T> && (type != Oid::jsonb || format == Format::text);
+    return is_string<T> && type != Oid::single_char && (type != Oid::jsonb || format == Format::text);
 }
 
 template <class T>
