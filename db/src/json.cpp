@@ -5,10 +5,12 @@
 
 #include <coaio/db/array.hpp>
 #include <coaio/db/detail/user_types.hpp>
+#include <coaio/db/range.hpp>
 #include <coaio/db/time.hpp>
 
 #include <nlohmann/json.hpp>
 
+#include <charconv>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -38,12 +40,55 @@ nlohmann::json from_float(const Encoded& value) {
     const double number = decode_double(value);
     std::string text(value.format == Format::text ? std::string(value.bytes) : text_of(value.type, value.bytes));
     if (!std::isfinite(number)) return text;
-    return value.type == Oid::float4 ? std::stod(text) : number;
+    if (value.type != Oid::float4) return number;
+    double shortest = 0;
+    std::from_chars(text.data(), text.data() + text.size(), shortest);
+    return shortest;
 }
 
-nlohmann::json from_array(const ArrayParts& parts, std::size_t level, std::size_t& at);
+// A catalog may say that an array holds itself.
+constexpr int most_nested = 64;
 
-nlohmann::json from_value(const Encoded& value) {
+void expect_shallow(int depth) {
+    if (depth > most_nested) throw ValueError("a value nested too deep to become JSON");
+}
+
+std::string text_in(Encoded value, int depth);
+
+void write_out(RangeParts& range, const Encoded& whole, Oid subtype, int depth) {
+    for (auto* bound : {&range.lower, &range.upper}) {
+        if (*bound) *bound = text_in(Encoded{subtype, Format::binary, **bound, whole.types}, depth + 1);
+    }
+}
+
+/// The text of a value in binary, also of a range that users made.
+std::string text_in(Encoded value, int depth) {
+    expect_shallow(depth);
+    value.type = base_type(value.type, value.types);
+    std::string text;
+    Encoder out(text);
+    const UserKind kind = kind_of(value.type, value.types);
+    if (kind == UserKind::range) {
+        RangeParts range = parse_range(Format::binary, value.bytes);
+        write_out(range, value, subtype_of_range(value.type, value.types), depth);
+        write_range(range, Format::text, out);
+        return text;
+    }
+    if (kind == UserKind::multirange) {
+        std::vector<RangeParts> ranges = parse_multirange(Format::binary, value.bytes);
+        const Oid subtype = subtype_of_multirange(value.type, value.types);
+        for (RangeParts& each : ranges) write_out(each, value, subtype, depth);
+        write_multirange(ranges, Format::text, out);
+        return text;
+    }
+    if (kind == UserKind::enumeration) return std::string(value.bytes);
+    return text_of(value.type, value.bytes);
+}
+
+nlohmann::json from_array(const ArrayParts& parts, std::size_t level, std::size_t& at, int depth);
+
+nlohmann::json from_value(const Encoded& value, int depth) {
+    expect_shallow(depth);
     switch (value.type) {
     case Oid::boolean: return decode_bool(value);
     case Oid::json:
@@ -58,22 +103,22 @@ nlohmann::json from_value(const Encoded& value) {
     if (element_of(value.type, value.types) != Oid::unspecified) {
         const ArrayParts parts = parse_array(value);
         std::size_t at = 0;
-        return parts.lengths.empty() ? nlohmann::json::array() : from_array(parts, 0, at);
+        return parts.lengths.empty() ? nlohmann::json::array() : from_array(parts, 0, at, depth);
     }
     if (value.format == Format::text || accepts_text(value.type, value.format, value.types)) {
         return std::string(decode_text(value));
     }
-    return text_of(value.type, value.bytes);
+    return text_in(value, depth);
 }
 
-nlohmann::json from_array(const ArrayParts& parts, std::size_t level, std::size_t& at) {
+nlohmann::json from_array(const ArrayParts& parts, std::size_t level, std::size_t& at, int depth) {
     nlohmann::json array = nlohmann::json::array();
     for (std::size_t i = 0; i < parts.lengths[level]; ++i) {
         if (level + 1 < parts.lengths.size()) {
-            array.push_back(from_array(parts, level + 1, at));
+            array.push_back(from_array(parts, level + 1, at, depth));
         } else if (const auto& item = parts.items[at++]) {
             const Oid type = base_type(parts.element, parts.types);
-            array.push_back(from_value(Encoded{type, parts.format, *item, parts.types}));
+            array.push_back(from_value(Encoded{type, parts.format, *item, parts.types}, depth + 1));
         } else {
             array.push_back(nullptr);
         }
@@ -88,7 +133,7 @@ template <>
 struct Codec<detail::Anything> {
     static constexpr std::string_view name = "nlohmann::json";
     static bool accepts(Oid, Format) { return true; }
-    static detail::Anything decode(const Encoded& value) { return {detail::from_value(value)}; }
+    static detail::Anything decode(const Encoded& value) { return {detail::from_value(value, 0)}; }
 };
 
 void Codec<nlohmann::json>::encode(const nlohmann::json& value, Encoder& out) {
@@ -101,9 +146,13 @@ void Codec<nlohmann::json>::encode(const nlohmann::json& value, Encoder& out) {
 
 nlohmann::json Codec<nlohmann::json>::decode(const Encoded& value) {
     std::string_view text = detail::decode_text(value);
-    nlohmann::json document = nlohmann::json::parse(text, nullptr, false);
-    if (document.is_discarded()) throw ValueError("not a JSON document");
-    return document;
+    try {
+        return nlohmann::json::parse(text);
+    } catch (const nlohmann::json::out_of_range&) {
+        throw ValueError("a JSON document with a number beyond the range of double; read it as coaio::db::Json");
+    } catch (const nlohmann::json::exception&) {
+        throw ValueError("not a JSON document");
+    }
 }
 
 nlohmann::json to_json(const Rows& rows) {

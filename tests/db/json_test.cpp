@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT
+#include <coaio/db/connection.hpp>
+#include <coaio/db/detail/user_types.hpp>
 #include <coaio/db/json.hpp>
 
+#include <coaio/core/run.hpp>
+
+#include "db/fake_rows.hpp"
 #include "db/wire.hpp"
 #include "support/catch.hpp"
 #include "support/postgres.hpp"
 
 #include <nlohmann/json.hpp>
+
+#include <clocale>
 
 namespace db = coaio::db;
 using nlohmann::json;
@@ -62,4 +69,86 @@ TEST_CASE("what JSON cannot tell apart or has no form for is an error", "[pgtest
     CHECK_THROWS_AS(db::to_json(composite), db::ConversionError);
     const db::Rows cast = wire.query("select to_json(row(1, 'x')) as pair");
     CHECK(db::to_json(cast) == json::array({{{"pair", {{"f1", 1}, {"f2", "x"}}}}}));
+}
+
+namespace {
+
+coaio::Coro<> users_ranges(std::string url) {
+    const auto connection = co_await db::Connection::connect(url);
+    co_await connection.execute("create type mood as enum ('sad', 'so so', 'ok')");
+    co_await connection.execute("create type moods as range (subtype = mood)");
+    co_await connection.execute("create domain weight as float8");
+    co_await connection.execute("create type span as range (subtype = weight)");
+    const db::Rows rows = co_await connection.query("select span(0.5, 2) as span, 'empty'::span as none, "
+                                                    "array[span(null, 1)] as spans, span_multirange(span(1, 2)) "
+                                                    "as many, moods('sad', 'so so') as moods");
+    CHECK(rows.column(0).format == db::Format::binary);
+    const json expected = {
+        {"span", "[0.5,2)"}, {"none", "empty"}, {"spans", {"(,1)"}}, {"many", "{[1,2)}"}, {"moods", "[sad,\"so so\")"}};
+    CHECK(db::to_json(rows) == json::array({expected}));
+}
+
+}  // namespace
+
+TEST_CASE("ranges of users become JSON in their binary form too", "[pgtest]") {
+    tests::Database database;
+    coaio::run(users_ranges(database.conninfo()));
+}
+
+TEST_CASE("a document with a number that no double holds says so") {
+    const db::Rows rows = tests::fake_rows({{"doc", db::Oid::jsonb}}, {{"[1e400]"}});
+    CHECK_THROWS_WITH(db::to_json(rows), tests::contains("range of double"));
+    const db::Rows broken = tests::fake_rows({{"doc", db::Oid::jsonb}}, {{"[1e40"}});
+    CHECK_THROWS_WITH(db::to_json(broken), tests::contains("not a JSON document"));
+}
+
+TEST_CASE("a float becomes JSON whatever the locale's decimal point is") {
+    const std::string before = std::setlocale(LC_NUMERIC, nullptr);
+    static_cast<void>(std::setlocale(LC_NUMERIC, "de_DE.UTF-8"));  // where there is one
+    const json read = db::to_json(tests::fake_rows({{"x", db::Oid::float4}}, {{"0.25"}}).front());
+    std::setlocale(LC_NUMERIC, before.c_str());
+    CHECK(read == json{{"x", 0.25}});
+}
+
+TEST_CASE("TYP-22: an array that holds itself, as a hostile catalog has it, becomes no JSON, and nothing worse") {
+    constexpr auto nest = static_cast<db::Oid>(20001);
+    constexpr auto range = static_cast<db::Oid>(20002);
+    auto types = std::make_shared<db::detail::UserTypes>();
+    types->add(nest, {"nest[]", db::detail::UserKind::array, nest});
+    types->add(range, {"range", db::detail::UserKind::range, range});
+    const auto json_of = [&types](db::Oid type, const std::string& bytes) {
+        auto data =
+            std::make_shared<tests::FakeRows>(std::vector<tests::FakeRows::FakeColumn>{{"x", type, db::Format::binary}},
+                                              std::vector<std::vector<tests::FakeRows::Cell>>{{bytes}});
+        data->set_types(types);
+        return db::to_json(db::Rows(data));
+    };
+    const auto wrapped = [](int levels, bool in_array) {
+        std::string bytes(12, '\0');  // an array of no dimensions, or nothing of a range
+        if (!in_array) bytes = "\1";
+        if (in_array) {
+            bytes.clear();
+            db::Encoder out(bytes);
+            for (const auto each : {0, 0, static_cast<int>(nest)}) out.put_int32(each);
+        }
+        for (int i = 0; i < levels; ++i) {
+            std::string outer;
+            db::Encoder out(outer);
+            if (in_array) {
+                for (const auto each : {1, 0, static_cast<int>(nest), 1, 1}) out.put_int32(each);
+            } else {
+                out.put_bytes("\x10");
+            }
+            out.put_int32(static_cast<std::int32_t>(bytes.size()));
+            out.put_bytes(bytes);
+            bytes = std::move(outer);
+        }
+        return bytes;
+    };
+    CHECK(json_of(nest, wrapped(2, true)) == json::array({{{"x", json::array({json::array({json::array()})})}}}));
+    CHECK(json_of(range, wrapped(1, false)) == json::array({{{"x", "(empty,)"}}}));
+    for (const int levels : {100, 4000}) {
+        CHECK_THROWS_AS(json_of(nest, wrapped(levels, true)), db::ConversionError);
+        CHECK_THROWS_AS(json_of(range, wrapped(levels, false)), db::ConversionError);
+    }
 }
