@@ -92,8 +92,10 @@ void wrong_type(const ResultData& data, std::size_t column, const std::string& t
     Column c = data.column(column);
     std::string text = "column " + in_quotes(c.name) + " is of type " + type_description(c.type, data.types()) +
                        " and cannot be read as " + type;
-    if (c.type == Oid::timestamp && type.find("sys_time") != std::string::npos) {
-        text += "; read it as std::chrono::local_time, or select it at time zone 'UTC'";
+    const bool of_a_zone =
+        type.find("sys_time") != std::string::npos || type.find("db::Timestamp") != std::string::npos;
+    if (c.type == Oid::timestamp && of_a_zone) {
+        text += "; read it as std::chrono::local_time or coaio::db::LocalTimestamp, or select it at time zone 'UTC'";
     } else if (c.format == Format::binary && type.find("std::string") != std::string::npos) {
         text += " in its binary form; select it as ::text";
     }

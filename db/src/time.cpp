@@ -18,6 +18,11 @@ constexpr std::int64_t days_to_2000 = 10957;
 constexpr std::int64_t micro = 1'000'000;
 constexpr std::int64_t plus_infinity = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t minus_infinity = std::numeric_limits<std::int64_t>::min();
+// What Postgres holds: from 4714-11-24 BC, and before these.
+constexpr std::int64_t first_micros = -211'813'488'000'000'000;
+constexpr std::int64_t end_of_micros = 9'223'371'331'200'000'000;
+constexpr std::int64_t first_day = -2'451'545;
+constexpr std::int64_t end_of_days = 2'145'031'949;
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
@@ -136,13 +141,15 @@ std::int64_t to_postgres_micros(std::int64_t count, std::int64_t num, std::int64
     std::int64_t part = den == 1 ? 0 : floor_mod(count, den) * micro / den;
     std::int64_t since_2000 = times_plus(seconds, 1, -seconds_to_2000);
     std::int64_t micros = times_plus(since_2000, micro, part);
-    if (micros == plus_infinity || micros == minus_infinity) throw ValueError("a time out of range");
+    if (micros < first_micros || micros >= end_of_micros) throw ValueError("a time out of range");
     return micros;
 }
 
 std::int64_t from_postgres_micros(std::int64_t micros, std::int64_t num, std::int64_t den) {
     if (micros == plus_infinity || micros == minus_infinity) {
-        throw ValueError("an infinite timestamp has no C++ value; read it as coaio::db::Timestamp");
+        throw ValueError(
+            "an infinite timestamp has no C++ value; read it as coaio::db::Timestamp, or without a zone as "
+            "coaio::db::LocalTimestamp");
     }
     std::int64_t seconds = floor_div(micros, micro);
     std::int64_t part = floor_mod(micros, micro);
@@ -152,10 +159,7 @@ std::int64_t from_postgres_micros(std::int64_t micros, std::int64_t num, std::in
 
 std::int32_t to_postgres_days(std::int64_t days_since_1970) {
     std::int64_t days = times_plus(days_since_1970, 1, -days_to_2000);
-    if (!std::in_range<std::int32_t>(days) || days == std::numeric_limits<std::int32_t>::max() ||
-        days == std::numeric_limits<std::int32_t>::min()) {
-        out_of_range_number(days, "date");
-    }
+    if (days < first_day || days >= end_of_days) out_of_range_number(days, "date");
     return static_cast<std::int32_t>(days);
 }
 

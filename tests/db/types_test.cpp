@@ -234,6 +234,15 @@ TEST_CASE("TYP-07: timestamps and dates from the beginning to the end of time", 
 
     round_trip<db::Timestamp>(wire, db::Timestamp::infinity(), "'infinity'", "timestamptz");
     round_trip<db::Timestamp>(wire, db::Timestamp::minus_infinity(), "'-infinity'", "timestamptz");
+    using db::LocalTimestamp;
+    round_trip<LocalTimestamp>(wire, LocalTimestamp::infinity(), "'infinity'", "timestamp");
+    round_trip<LocalTimestamp>(wire, LocalTimestamp(Local(day.time_since_epoch() + 1us)),
+                               "'2024-02-29 00:00:00.000001'", "timestamp");
+    round_trip<std::vector<LocalTimestamp>>(wire, {LocalTimestamp::minus_infinity()}, "'{-infinity}'", "timestamp[]");
+    CHECK(LocalTimestamp(Local(1us)).to_local() == Local(1us));
+    CHECK_THROWS_AS(wire.value<LocalTimestamp>("select 'infinity'::timestamptz"), db::ConversionError);
+    CHECK_THROWS_WITH(wire.value<db::Timestamp>("select 'infinity'::timestamp"), tests::contains("LocalTimestamp"));
+    CHECK_THROWS_WITH(wire.value<Local>("select 'infinity'::timestamp"), tests::contains("LocalTimestamp"));
     round_trip<db::Date>(wire, db::Date::infinity(), "'infinity'", "date");
     round_trip<db::Date>(wire, db::Date::minus_infinity(), "'-infinity'", "date");
     round_trip<db::Date>(wire, db::Date::from_days_since_2000(2145031948), "'5874897-12-31'", "date");
@@ -252,9 +261,20 @@ TEST_CASE("TYP-07: timestamps and dates from the beginning to the end of time", 
     CHECK_THROWS_AS(wire.value<std::chrono::year_month_day>("select '40000-01-01'::date"), db::ConversionError);
     CHECK_THROWS_AS(db::Params::of(std::chrono::sys_seconds::max()), db::ParameterError);
     CHECK_THROWS_AS(db::Params::of(Micros::min()), db::ParameterError);
-    // The one finite time whose number would mean -infinity.
-    CHECK_THROWS_AS(db::Params::of(Micros::min() + 946684800s), db::ParameterError);
-    CHECK_NOTHROW(db::Params::of(Micros::min() + 946684800s + 1us));
+    // The first and the last that Postgres holds, and those beyond.
+    const std::chrono::sys_seconds first_time(946'684'800s - 211'813'488'000s);
+    const std::chrono::sys_seconds end_of_times(946'684'800s + 9'223'371'331'200s);
+    round_trip<std::chrono::sys_seconds>(wire, first_time, first, "timestamptz");
+    CHECK_THROWS_AS(db::Params::of(first_time - 1us), db::ParameterError);
+    CHECK_NOTHROW(db::Params::of(end_of_times - 1s));
+    CHECK_THROWS_AS(db::Params::of(end_of_times), db::ParameterError);
+    CHECK_THROWS_AS(db::Params::of(Local(first_time.time_since_epoch() - 1us)), db::ParameterError);
+    CHECK_THROWS_AS(db::Timestamp(first_time - 1us), coaio::ValueError);
+    const std::chrono::sys_days millennium(std::chrono::days(10957));
+    CHECK_NOTHROW(db::Date(millennium - std::chrono::days(2'451'545)));
+    CHECK_THROWS_AS(db::Date(millennium - std::chrono::days(2'451'546)), coaio::ValueError);
+    CHECK_NOTHROW(db::Date(millennium + std::chrono::days(2'145'031'948)));
+    CHECK_THROWS_AS(db::Date(millennium + std::chrono::days(2'145'031'949)), coaio::ValueError);
     CHECK_NOTHROW(db::Params::of(std::chrono::system_clock::time_point::max()));
 
     for (const char* zone : {"Asia/Kolkata", "America/St_Johns", "UTC"}) {

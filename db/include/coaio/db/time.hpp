@@ -13,8 +13,8 @@
 /// without a zone a `std::chrono::local_time`, a `date` a `std::chrono::sys_days` or `year_month_day`.
 ///
 /// Postgres counts microseconds: finer units are rounded down when sent, coarser ones when read. Its range is wider
-/// than that of most C++ types, and it knows ±infinity: what does not fit is an error, never a wrap. `Timestamp` and
-/// `Date` hold everything that Postgres does.
+/// than that of most C++ types, and it knows ±infinity: what does not fit is an error, never a wrap. `Timestamp`,
+/// `LocalTimestamp` and `Date` hold everything that Postgres does.
 namespace coaio::db {
 
 namespace detail {
@@ -46,40 +46,55 @@ template <class D>
 
 }  // namespace detail
 
-/// A `timestamptz` in full: from 4713 BC to the year 294276, and ±infinity.
-class Timestamp {
+/// `Timestamp` and `LocalTimestamp`: a time in full, from 4714 BC to the year 294276, and ±infinity.
+template <class Clock>
+class BasicTimestamp {
 public:
-    /// 2000-01-01 00:00 UTC.
-    constexpr Timestamp() = default;
+    /// 2000-01-01 00:00.
+    constexpr BasicTimestamp() = default;
     /// Throws ValueError where Postgres cannot hold it.
     template <detail::TimeUnit D>
-    explicit Timestamp(std::chrono::sys_time<D> time) : micros_(detail::micros_of(time.time_since_epoch())) {}
-    [[nodiscard]] static constexpr Timestamp from_micros_since_2000(std::int64_t micros) noexcept {
-        Timestamp made;
+    explicit BasicTimestamp(std::chrono::time_point<Clock, D> time)
+        : micros_(detail::micros_of(time.time_since_epoch())) {}
+    [[nodiscard]] static constexpr BasicTimestamp from_micros_since_2000(std::int64_t micros) noexcept {
+        BasicTimestamp made;
         made.micros_ = micros;
         return made;
     }
-    [[nodiscard]] static constexpr Timestamp infinity() noexcept {
+    [[nodiscard]] static constexpr BasicTimestamp infinity() noexcept {
         return from_micros_since_2000(std::numeric_limits<std::int64_t>::max());
     }
-    [[nodiscard]] static constexpr Timestamp minus_infinity() noexcept {
+    [[nodiscard]] static constexpr BasicTimestamp minus_infinity() noexcept {
         return from_micros_since_2000(std::numeric_limits<std::int64_t>::min());
     }
 
     [[nodiscard]] constexpr bool is_finite() const noexcept { return *this != infinity() && *this != minus_infinity(); }
     /// Throws ValueError for ±infinity and what `D` cannot hold.
     template <detail::TimeUnit D = std::chrono::microseconds>
-    [[nodiscard]] std::chrono::sys_time<D> to_sys() const {
+    [[nodiscard]] std::chrono::sys_time<D> to_sys() const
+        requires std::same_as<Clock, std::chrono::system_clock>
+    {
         return std::chrono::sys_time<D>(detail::duration_of<D>(micros_));
     }
+    template <detail::TimeUnit D = std::chrono::microseconds>
+    [[nodiscard]] std::chrono::local_time<D> to_local() const
+        requires std::same_as<Clock, std::chrono::local_t>
+    {
+        return std::chrono::local_time<D>(detail::duration_of<D>(micros_));
+    }
     [[nodiscard]] constexpr std::int64_t micros_since_2000() const noexcept { return micros_; }
-    friend constexpr auto operator<=>(const Timestamp&, const Timestamp&) = default;
+    friend constexpr auto operator<=>(const BasicTimestamp&, const BasicTimestamp&) = default;
 
 private:
     std::int64_t micros_ = 0;
 };
 
-/// A `date` in full: from 4713 BC to the year 5874897, and ±infinity.
+/// A `timestamptz` in full.
+using Timestamp = BasicTimestamp<std::chrono::system_clock>;
+/// A `timestamp` without a zone in full.
+using LocalTimestamp = BasicTimestamp<std::chrono::local_t>;
+
+/// A `date` in full: from 4714 BC to the year 5874897, and ±infinity.
 class Date {
 public:
     /// 2000-01-01.
@@ -117,6 +132,18 @@ struct Codec<Timestamp> {
     static bool accepts(Oid type, Format) { return type == Oid::timestamptz; }
     static Timestamp decode(const Encoded& value) {
         return Timestamp::from_micros_since_2000(detail::decode_micros(value));
+    }
+};
+
+template <>
+struct Codec<LocalTimestamp> {
+    static constexpr std::string_view name = "coaio::db::LocalTimestamp";
+    static constexpr Oid oid = Oid::timestamp;
+    static constexpr Format format = Format::binary;
+    static void encode(LocalTimestamp value, Encoder& out) { out.put_int64(value.micros_since_2000()); }
+    static bool accepts(Oid type, Format) { return type == Oid::timestamp; }
+    static LocalTimestamp decode(const Encoded& value) {
+        return LocalTimestamp::from_micros_since_2000(detail::decode_micros(value));
     }
 };
 
