@@ -140,7 +140,7 @@ void numeric_to_binary(std::string_view text, Encoder& out) {
     groups.erase(groups.begin(), used);
     while (!groups.empty() && groups.back() == 0) groups.pop_back();
     if (groups.empty()) weight = 0;
-    if (weight > 32767 || weight < -32768 || scale > 0x3FFF || groups.size() > 32767) {
+    if (weight > 32767 || weight < -32768 || scale > 0x3FFF || groups.size() > 65535) {
         throw ValueError("numeric out of range");
     }
     out.put_int16(static_cast<std::int16_t>(groups.size()));

@@ -83,9 +83,12 @@ Coro<> write_rows(std::string url) {
 Coro<> write_numerics(std::string url) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1));
     co_await pool.execute("create table t (n int, d numeric, i numeric)");
-    const std::vector<std::string> texts{"0",       "0.00",   "-0.0001", "10000",    "99999999",      "-12.50",  "NaN",
-                                         "1e3",     "1.5e-7", "12e+2",   "Infinity", "-Infinity",     "+3",      "0e9",
-                                         "123.4e1", ".5",     "5.",      "1e-1000",  "1234567890.12", "00001.10"};
+    // All that one may have before its point and behind it, in more than 32 767 groups of digits.
+    const std::string most = std::string(131'072, '7') + "." + std::string(16'383, '3');
+    const std::vector<std::string> texts{
+        most,  "0",       "0.00",   "-0.0001", "10000",    "99999999",      "-12.50",
+        "NaN", "1e3",     "1.5e-7", "12e+2",   "Infinity", "-Infinity",     "+3",
+        "0e9", "123.4e1", ".5",     "5.",      "1e-1000",  "1234567890.12", "00001.10"};
     auto body = [&](CopyRows<int, db::Numeric, std::int64_t>& copy) -> Coro<> {
         int n = 0;
         for (const auto& text : texts) co_await copy.write(n++, db::Numeric(text), -1234567890123);
