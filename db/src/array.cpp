@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <coaio/db/array.hpp>
 
+#include "text.hpp"
+
 #include <coaio/db/detail/user_types.hpp>
 
 #include <algorithm>
@@ -9,6 +11,16 @@ namespace coaio::db::detail {
 namespace {
 
 constexpr std::int32_t most_dimensions = 6;
+constexpr std::size_t most_digits = 100'000'000;
+
+// A numeric of ten bytes has up to 131 072 digits.
+void limit_digits(const ArrayParts& numerics) {
+    std::size_t digits = 0;
+    for (const auto& each : numerics.items) {
+        if (each) digits += numeric_text_size(*each);
+        if (digits > most_digits) throw ValueError("an array of numerics of more than 100 million digits together");
+    }
+}
 
 ArrayParts parse_binary(std::string_view bytes) {
     Decoder in(bytes);
@@ -147,6 +159,7 @@ ArrayParts parse_array(const Encoded& value) {
         if (element != Oid::unspecified && !parts.lengths.empty() && parts.element != element) {
             throw ValueError("an array of " + type_name(parts.element, value.types) + " inside");
         }
+        if (base_type(parts.element, value.types) == Oid::numeric) limit_digits(parts);
         parts.types = value.types;
         return parts;
     }

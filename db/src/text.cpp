@@ -94,6 +94,13 @@ std::string numeric_from_binary(std::string_view bytes) {
     return text;
 }
 
+std::size_t numeric_text_size(std::string_view bytes) noexcept {
+    if (bytes.size() < 8) return 0;
+    const auto weight = static_cast<std::int16_t>(read_big_endian<std::uint16_t>(bytes.substr(2)));
+    const auto scale = static_cast<std::int16_t>(read_big_endian<std::uint16_t>(bytes.substr(6)));
+    return static_cast<std::size_t>(std::max(weight + 1, 0)) * 4 + static_cast<std::size_t>(std::max<int>(scale, 0));
+}
+
 void numeric_to_binary(std::string_view text, Encoder& out) {
     constexpr int group = 4;
     const bool negative = text.starts_with('-');

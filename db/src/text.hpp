@@ -21,6 +21,8 @@ namespace coaio::db::detail {
 
 /// The text of a binary `numeric`. Throws ValueError.
 [[nodiscard]] std::string numeric_from_binary(std::string_view bytes);
+/// About how long its text is; 0 where it is not well-formed.
+[[nodiscard]] std::size_t numeric_text_size(std::string_view bytes) noexcept;
 /// The other way; the text is one that `Numeric` accepts. Throws ValueError beyond what Postgres holds.
 void numeric_to_binary(std::string_view text, Encoder& out);
 

@@ -119,6 +119,23 @@ TEST_CASE("TYP-22: a numeric that lies about itself is refused") {
           "0.00000012");
 }
 
+TEST_CASE("TYP-22: an array of numerics does not grow without limit when it is read") {
+    const auto array_of = [](std::int32_t count) {
+        std::string bytes = int32s({1, 0, static_cast<std::int64_t>(db::Oid::numeric), count, 1});
+        db::Encoder out(bytes);
+        for (std::int32_t i = 0; i < count; ++i) {
+            out.put_int32(10);
+            for (const int each : {1, 32767, 0, 0, 1}) out.put_int16(static_cast<std::int16_t>(each));
+        }
+        return bytes;
+    };
+    using Decimals = std::vector<db::Numeric>;
+    const std::string few = array_of(2);
+    const Decimals read = db::Codec<Decimals>::decode({db::Oid::numeric_array, db::Format::binary, few});
+    CHECK(read.back().to_string() == "1" + std::string(131'068, '0'));
+    refuses<Decimals>(db::Oid::numeric_array, array_of(10'000));
+}
+
 TEST_CASE("TYP-22: composites, ranges and multiranges that lie are refused") {
     const auto decoded = [](std::string_view bytes, db::Format format) {
         return db::Codec<Place>::decode(db::Encoded{place, format, bytes, &known});
