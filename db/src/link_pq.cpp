@@ -107,6 +107,10 @@ Coro<Rows> PqLink::run_now(const std::string& sql, const Params& params) {
                 consume();
                 ended = read_on(reply, sql);
             }
+            if (unmet(reply.rows)) {
+                std::vector<Rows> answers(1, reply.rows);
+                co_await learn_types_of(std::move(answers));
+            }
             co_return std::move(reply.rows);
         } catch (...) {
             failure = std::current_exception();

@@ -153,6 +153,7 @@ private:
     template <class T>
     [[nodiscard]] Coro<T> flow_step(Coro<T> work);
     [[nodiscard]] Coro<> end_unread();
+    [[nodiscard]] Coro<> describe_once(const std::string& sql, const Params& params);
     [[nodiscard]] Coro<> first_row(const std::string& sql, const Params& params);
     [[nodiscard]] Coro<std::optional<Rows>> collect_rows();
     [[nodiscard]] Coro<CopyShape> enter_copy(const std::string& sql, CopyWay way);
@@ -180,6 +181,11 @@ private:
 
     /// Looks up those that users made, where they were not met before.
     [[nodiscard]] Coro<> learn_types(std::vector<Oid> columns);
+    /// Whether there are such among the columns of what came as text without being described before.
+    [[nodiscard]] bool unmet(const Rows& rows) const noexcept;
+    /// Looks them up, so that rows are read as where they were described. The statement has run: nothing but a
+    /// cancellation is an error.
+    [[nodiscard]] Coro<> learn_types_of(std::vector<Rows> answers);
     /// The format to ask for, since libpq asks for one for all columns.
     [[nodiscard]] Format format_for(const std::vector<Oid>& columns) const;
     void set_format(Prepared& statement, const std::vector<Oid>& columns) const;

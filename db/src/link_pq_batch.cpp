@@ -203,6 +203,12 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
             if (each.made) statements_.keep(std::move(each.prepared));
         }
     }
+    std::vector<Rows> unlearned;
+    for (const auto& each : rows) {
+        if (each && unmet(*each)) unlearned.push_back(*each);
+    }
+    if (!unlearned.empty()) co_await learn_types_of(std::move(unlearned));
+
     // What stands before this may have been committed by it.
     std::size_t last_commit = 0;
     for (std::size_t i = 0; failed && !in_transaction_ && i <= *failed; ++i) {

@@ -112,6 +112,11 @@ Coro<> PqLink::execute_each(const std::string& sql, const std::vector<Params>& a
     session_->exit_pipeline();
     in_flight_ = false;
     collect_notifications();
+    std::vector<Rows> unlearned;
+    for (const std::size_t i : due) {
+        if (answers[i] && unmet(answers[i].value())) unlearned.push_back(answers[i].value());
+    }
+    if (!unlearned.empty()) co_await learn_types_of(std::move(unlearned));
 }
 
 void PqLink::send_some(const std::string& sql, const std::vector<Params>& all, std::span<const std::size_t> which,

@@ -165,7 +165,7 @@ Coro<> PqLink::first_row(const std::string& sql, const Params& params) {
         const Prepared* const known = co_await prepared(sql, params);
         session_->send_prepared(known->name, params, known->results);
     } else {
-        refuse_surplus(sql, params);
+        co_await describe_once(sql, params);
         session_->send_query(sql, params, Format::text);
     }
     start();
@@ -181,6 +181,30 @@ Coro<> PqLink::first_row(const std::string& sql, const Params& params) {
         throw_error(std::move(fields));
     }
     held_ = std::move(result);
+}
+
+// Between its rows nothing can be asked.
+Coro<> PqLink::describe_once(const std::string& sql, const Params& params) {
+    refuse_surplus(sql, params);
+    begin_pipeline();
+    sent_ = false;  // of the statement itself nothing yet
+    session_->send_prepare("", sql, params.types());
+    session_->send_describe("");
+    session_->send_sync();
+    ++syncs_;
+    if (!session_->flush()) co_await flush();
+    std::optional<ErrorFields> failure;
+    std::vector<Oid> columns;
+    while (syncs_ > 0) {
+        const auto result = co_await pipeline_result();
+        const pq::Kind kind = result->kind();
+        if (kind == pq::Kind::error && !failure) failure = failure_of(*result, sql);
+        if (kind == pq::Kind::command) columns = result->column_types();
+    }
+    session_->exit_pipeline();
+    in_flight_ = false;
+    if (failure) throw_error(std::move(*failure));
+    co_await learn_types(columns);
 }
 
 Coro<std::optional<Rows>> PqLink::next_rows() { return flow_step(collect_rows()); }
@@ -350,7 +374,12 @@ Coro<Rows> PqLink::run_once(const std::string& sql, const Params& params, Format
 Coro<Rows> PqLink::execute_once(const std::string& sql, const Params& params, Format results) {
     session_->send_query(sql, params, results);
     start();
-    return answer(sql);
+    Rows rows = co_await answer(sql);
+    if (unmet(rows)) {
+        std::vector<Rows> answers(1, rows);
+        co_await learn_types_of(std::move(answers));
+    }
+    co_return rows;
 }
 
 }  // namespace coaio::db::detail

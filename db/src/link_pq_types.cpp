@@ -87,4 +87,33 @@ Coro<> PqLink::learn_types(std::vector<Oid> columns) {
     types_ = std::move(types);
 }
 
+bool PqLink::unmet(const Rows& rows) const noexcept {
+    const ResultData& data = rows.data();
+    for (std::size_t i = 0; i < data.column_count(); ++i) {
+        const Column column = data.column(i);
+        if (column.format == Format::binary) return false;  // and so are all
+        if (is_user_made(column.type) && (!data.types() || data.types()->find(column.type) == nullptr)) return true;
+    }
+    return false;
+}
+
+Coro<> PqLink::learn_types_of(std::vector<Rows> answers) {
+    if (session_->transaction() == pq::TxStatus::failed) co_return;
+    std::vector<Oid> columns;
+    for (const Rows& rows : answers) {
+        for (std::size_t i = 0; i < rows.column_count(); ++i) columns.push_back(rows.column(i).type);
+    }
+    bool failed = false;
+    try {
+        co_await learn_types(std::move(columns));
+    } catch (const coaio::Error&) {
+        failed = true;
+    }
+    if (failed) {
+        co_await recover(OnCancel::stop);
+        co_return;
+    }
+    for (const Rows& rows : answers) rows.data().set_types(types_);
+}
+
 }  // namespace coaio::db::detail

@@ -72,6 +72,11 @@ struct Swapped {
     double x = 0;
 };
 
+struct Thin {
+    float x = 0;
+    float y = 0;
+};
+
 struct Ages {
     int first = 0;
     std::optional<int> second;
@@ -158,6 +163,10 @@ template <>
 struct coaio::db::Describe<Swapped> {
     static constexpr auto fields =
         std::make_tuple(coaio::db::field("y", &Swapped::y), coaio::db::field("x", &Swapped::x));
+};
+template <>
+struct coaio::db::Codec<Thin> : coaio::db::CompositeCodec<Thin> {
+    static constexpr std::string_view name = "Thin";
 };
 template <>
 struct coaio::db::Codec<Ages> : coaio::db::CompositeCodec<Ages> {
@@ -287,6 +296,78 @@ Coro<> refuse(std::string url) {
         problem = error.what();
     }
     CHECK_THAT(problem, tests::contains("\"p\"") && tests::contains("\"y\"") && tests::contains("NULL"));
+}
+
+constexpr const char* point_and_ages = "select row(1, 2)::other.point, array[1, 2]::other.age[]";
+
+void one_meaning(const db::Rows& rows) {
+    REQUIRE(rows.size() == 1);
+    const db::Field point = rows.front()[0];
+    CHECK(point.as<Point>() == Point{1, 2});
+    CHECK_THROWS_WITH(point.as<Swapped>(), tests::contains("other.point (x float8, y float8)"));
+    CHECK_THROWS_AS(point.as<Thin>(), db::ConversionError);
+    CHECK(rows.front()[1].as<std::vector<int>>() == std::vector<int>{1, 2});
+}
+
+template <class... Ts>
+Coro<std::string> stream_problem(const db::Connection& connection, std::string sql) {
+    auto rows = connection.stream<Ts...>(sql);
+    std::string problem;
+    try {
+        static_cast<void>(co_await rows.next());
+    } catch (const db::ConversionError& error) {
+        problem = error.what();
+    }
+    co_return problem;
+}
+
+// Each road on a session of its own, which has not met the types before.
+Coro<> on_each_road(std::string url) {
+    const std::string sql = point_and_ages;
+    const db::ConnectOptions kept;
+    const std::vector<db::ConnectOptions> sessions = {kept, db::ConnectOptions().statement_cache(0)};
+    const std::vector<db::Params> no_params(20);
+    for (const auto& options : sessions) {
+        const auto plain = co_await db::Connection::connect(url, options);
+        one_meaning(co_await plain.query(sql));
+        const auto batching = co_await db::Connection::connect(url, options);
+        db::Batch batch;
+        batch.add(sql);
+        batch.add("select 1");
+        const auto answers = co_await batching.batch(std::move(batch));
+        one_meaning(answers[0]);
+        one_meaning(co_await batching.query(sql));
+        const auto hasty = co_await db::Connection::connect(url, options);
+        one_meaning(co_await hasty.within(std::chrono::seconds(10)).query(sql));
+        const auto repeating = co_await db::Connection::connect(url, options);
+        const auto runs = co_await repeating.query_each(sql, no_params);
+        for (const db::Rows& each : runs) one_meaning(each);
+        const auto commented = co_await db::Connection::connect(url, options);
+        one_meaning(co_await commented.query(sql + " /*traceparent='00'*/"));
+        const auto streaming = co_await db::Connection::connect(url, options);
+        const std::string refused = co_await stream_problem<Swapped, std::vector<int>>(streaming, sql);
+        CHECK_THAT(refused, tests::contains("other.point (x float8, y float8)"));
+        const std::string read = co_await stream_problem<Point, std::vector<int>>(streaming, sql);
+        CHECK(read.empty());
+        const bool failed = co_await tests::throws<db::Error>(
+            stream_problem<int>(streaming, "select no_such_column /*traceparent='00'*/"));
+        CHECK(failed);
+        const int fine = co_await streaming.query_value<int>("select 3");
+        CHECK(fine == 3);
+    }
+    // In a transaction that was failed by the next statement nothing can be looked up.
+    const auto failing = co_await db::Connection::connect(url);
+    auto body = [&sql](db::Transaction& tx) -> Coro<> {
+        db::Batch batch;
+        batch.add(sql);
+        batch.add("select 1 / 0");
+        const auto answers = co_await tx.batch(coaio::return_exceptions, std::move(batch));
+        CHECK(answers[0].has_value());
+        CHECK_FALSE(answers[1].has_value());
+        throw std::runtime_error("enough");
+    };
+    const bool enough = co_await tests::throws<std::runtime_error>(failing.transaction(body));
+    CHECK(enough);
 }
 
 Coro<> make_again(std::string url) {
@@ -447,6 +528,12 @@ TEST_CASE("TYP-18: a composite that does not match is refused before any row, na
     tests::Database database;
     database.sql(schema);
     coaio::run(refuse(database.conninfo()));
+}
+
+TEST_CASE("TYP-18: a composite or an array of a domain is read alike, whichever way its statement went", "[pgtest]") {
+    tests::Database database;
+    database.sql(schema);
+    coaio::run(on_each_road(database.conninfo()));
 }
 
 TEST_CASE("TYP-14 STM-06: a type that was dropped and made again is looked up again", "[pgtest]") {

@@ -62,11 +62,12 @@ public:
 
     /// What is known of types in it that users made; nullptr where nothing is.
     [[nodiscard]] const UserTypes* types() const noexcept { return types_.get(); }
-    void set_types(std::shared_ptr<const UserTypes> types) noexcept { types_ = std::move(types); }
+    /// Before anybody reads.
+    void set_types(std::shared_ptr<const UserTypes> types) const noexcept { types_ = std::move(types); }
 
 private:
     Outcome outcome_ = Outcome::committed;
-    std::shared_ptr<const UserTypes> types_;
+    mutable std::shared_ptr<const UserTypes> types_;  // may be looked up when the rows have come
 };
 
 [[noreturn]] void conversion_failed(const ResultData& data, std::size_t row, std::size_t column,
@@ -265,6 +266,9 @@ public:
     class Iterator;
     [[nodiscard]] Iterator begin() const noexcept;
     [[nodiscard]] Iterator end() const noexcept;
+
+    /// For the library.
+    [[nodiscard]] const detail::ResultData& data() const noexcept { return *data_; }
 
 private:
     std::shared_ptr<const detail::ResultData> data_;
