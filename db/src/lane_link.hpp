@@ -22,6 +22,7 @@ public:
     struct Answer {
         Rows rows;
         std::optional<ErrorFields> failure;  ///< of this statement
+        bool unmet = false;                  ///< types in it that users made are not known on this session
         bool undone = false;      ///< it shared its Sync, and one of those failed: none of them had an effect
         std::size_t further = 0;  ///< answers of the same Sync that come after it
     };

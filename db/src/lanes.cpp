@@ -428,7 +428,7 @@ void Lanes::answered(Lane& lane, LaneLink::Answer answer) {
         ask.rows = std::move(answer.rows);
     }
     ask.undone = answer.undone;
-    ask.again = ask.again || ask.undone;
+    ask.again = ask.again || ask.undone || answer.unmet;  // they can be looked up only where it is alone
     finish(ask);
 }
 

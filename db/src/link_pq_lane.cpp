@@ -195,6 +195,7 @@ std::optional<LaneLink::Answer> PqLink::lane_take() {
         answer.rows = std::move(first.rows);
         if (first.failed) answer.failure = std::exchange(lane_failure_, std::nullopt);
         answer.undone = first.undone;
+        answer.unmet = unmet(answer.rows);
         while (!first.ends && !lane_[answer.further++].ends) {}
         if (!first.asked) continue;
         if (first.prepared) statements_.keep(std::move(*first.named));

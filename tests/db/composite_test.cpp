@@ -355,6 +355,18 @@ Coro<> on_each_road(std::string url) {
         const int fine = co_await streaming.query_value<int>("select 3");
         CHECK(fine == 3);
     }
+    // Over a shared connection that has not met them.
+    for (const bool shared_sync : {false, true}) {
+        const auto options = db::PoolOptions().max_size(1).pipelining(16).shared_sync(shared_sync);
+        auto pool = co_await db::Pool::connect(url, options);
+        for (int i = 0; i < 2; ++i) one_meaning(co_await pool.query(sql));
+        pool.expire();
+        std::vector<Coro<db::Rows>> all;
+        for (int i = 0; i < 6; ++i) all.push_back(pool.query(sql));
+        const auto asked = co_await coaio::gather(std::move(all));
+        for (const db::Rows& each : asked) one_meaning(each);
+        co_await pool.close();
+    }
     // In a transaction that was failed by the next statement nothing can be looked up.
     const auto failing = co_await db::Connection::connect(url);
     auto body = [&sql](db::Transaction& tx) -> Coro<> {
