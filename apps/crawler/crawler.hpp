@@ -121,7 +121,7 @@ private:
     bool may_lead_on_ = false;  // the store may have more to fetch
     bool winds_down_ = false;
     bool share_is_over_ = false;
-    bool got_on_ = false;  // a page was finished, or tried once more
+    bool got_on_ = false;  // a page was asked for
     std::unique_ptr<coaio::Queue<PageId>> finished_;
     std::optional<TimePoint> began_;
     std::optional<TimePoint> ended_;

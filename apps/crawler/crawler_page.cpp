@@ -34,11 +34,11 @@ coaio::Coro<> Crawler::fetch_page(PageId id) {
     want.types = &options_.types;
     want.check_only = page.check_only;
     auto tried = co_await attempt(url, want);
+    got_on_ = true;
     const auto now = loop_now();
     const auto pause = frontier_.manners().retry(tried.how, page.tries + 1, random_fraction);
     if (pause) {
         frontier_.put_back(id, tried.how, now + *pause, now);
-        got_on_ = true;
         changed_.set();
         co_return;
     }
@@ -161,7 +161,6 @@ coaio::Coro<> Crawler::enter(FinishedPage& finished, std::optional<Ended> how) {
         if (id && found.link.kind == LinkKind::redirect) finished.result.redirect = *id;
     }
     may_lead_on_ = lead_ != nullptr;
-    got_on_ = true;
     if (finished.state == PageState::disallowed) {
         frontier_.disallow(finished.id);
     } else if (how) {

@@ -145,6 +145,7 @@ coaio::Coro<> CrawlRunner::run_crawl(store::Work work) {
 }
 
 coaio::Coro<> CrawlRunner::crawl_to_the_end(const store::Work& work) {
+    if (work.resumed && counted_.insert(work.id).second) co_await store::count_pages(pool_, work.id);
     auto options = store::options_of(work.urls, work.settings);
     crawl::HttpFetcher fetcher{coaio::http::Client(crawl::client_options(options))};
     store::PageStore pages(pool_, work.id, work.resumed, [this] { shared_->metrics.page_committed(); });

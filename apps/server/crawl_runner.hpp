@@ -62,7 +62,8 @@ private:
     coaio::db::Pool pool_;
     coaio::Event changed_;
     std::map<std::int64_t, Running> running_;
-    std::set<std::int64_t> ended_;  // whose locks are to be given back
+    std::set<std::int64_t> ended_;    // whose locks are to be given back
+    std::set<std::int64_t> counted_;  // whose pages of earlier runs were counted
 };
 
 }  // namespace server

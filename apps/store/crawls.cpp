@@ -16,7 +16,12 @@ constexpr std::string_view count_again =
     "(select count(*) filter (where state = 'done') as done, count(*) filter (where state = 'failed') as failed, "
     "count(*) filter (where state = 'disallowed') as disallowed, coalesce(sum(size), 0)::bigint as bytes "
     "from pages where crawl_id = $1) p "
-    "where c.id = $1 and c.run_by in ($2, $3) and c.state in ('queued', 'running') and c.started_at is not null";
+    "where c.id = $1 and c.run_by in ($2, $3) and c.state in ('running', 'cancelled') and c.started_at is not null";
+
+template <class Queries>
+coaio::Coro<> count_pages_with(const Queries& queries, std::int64_t crawl) {
+    static_cast<void>(co_await queries.execute(count_again, crawl, by_server, by_program));
+}
 
 }  // namespace
 
@@ -30,13 +35,20 @@ coaio::Coro<> let_go(const coaio::db::Connection& session, std::int64_t crawl) {
     static_cast<void>(co_await session.query("select pg_advisory_unlock($1)", lock_of(crawl)));
 }
 
+coaio::Coro<> count_pages(const coaio::db::Pool& pool, std::int64_t crawl) { return count_pages_with(pool, crawl); }
+coaio::Coro<> count_pages(const coaio::db::Connection& session, std::int64_t crawl) {
+    return count_pages_with(session, crawl);
+}
+
 coaio::Coro<std::optional<Work>> take_up(const coaio::db::Connection& session, std::int64_t crawl,
                                          std::string_view run_by) {
-    static_cast<void>(co_await session.execute(count_again, crawl, by_server, by_program));
     const auto ended = co_await session.execute("update crawls set state = 'cancelled', ended_at = now(), error = '' "
                                                 "where id = $1 and cancel_requested and state in ('queued', 'running')",
                                                 crawl);
-    if (ended != 0) co_return std::nullopt;
+    if (ended != 0) {
+        co_await count_pages(session, crawl);
+        co_return std::nullopt;
+    }
     const auto rows =
         co_await session.query("update crawls set state = 'running', started_at = coalesce(started_at, now()), "
                                "ended_at = null, error = '' "

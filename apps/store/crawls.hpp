@@ -35,9 +35,13 @@ struct Work {
 [[nodiscard]] coaio::Coro<> let_go(const coaio::db::Connection& session, std::int64_t crawl);
 
 /// Makes the row of a crawl that is held say `running`; nothing where there is nothing left to do for `run_by`, or the
-/// end was asked for, which it then says. Counts the pages of earlier runs.
+/// end was asked for, which it then says.
 [[nodiscard]] coaio::Coro<std::optional<Work>> take_up(const coaio::db::Connection& session, std::int64_t crawl,
                                                        std::string_view run_by);
+
+/// Counts the pages of earlier runs, of which there may be many, for the row.
+[[nodiscard]] coaio::Coro<> count_pages(const coaio::db::Pool& pool, std::int64_t crawl);
+[[nodiscard]] coaio::Coro<> count_pages(const coaio::db::Connection& session, std::int64_t crawl);
 
 // One that is not `running` any more, such as one that was cancelled meanwhile, both of these leave as it is.
 

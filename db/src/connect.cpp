@@ -22,13 +22,19 @@ namespace {
 
 constexpr const char* look_for_client = "set client_connection_check_interval = '1s'";
 
+// The server takes them in capitals, too.
+bool is_setting(std::string_view name, std::string_view wanted) {
+    const auto alike = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; };
+    return std::equal(name.begin(), name.end(), wanted.begin(), wanted.end(), alike);
+}
+
 bool from_environment(const char* variable) { return std::getenv(variable) != nullptr; }
 
 std::string statement_of(const std::vector<std::pair<std::string, std::string>>& settings) {
     std::string sql;
     for (const auto& [name, value] : settings) {
         if ((name + value).find('\0') != std::string::npos) throw UsageError("a setting contains a NUL byte");
-        if (name == "client_encoding") throw UsageError("client_encoding is always UTF8 and cannot be set");
+        if (is_setting(name, "client_encoding")) throw UsageError("client_encoding is always UTF8 and cannot be set");
         sql += sql.empty() ? "select " : ", ";
         sql += "set_config(" + quote_literal(name) + ", " + quote_literal(value) + ", false)";
     }
@@ -78,7 +84,9 @@ PqConnector::PqConnector(std::string_view url, ConnectValues options)
     conninfo_.set_default("tcp_user_timeout", "25000");
     target_ = target_of(conninfo_.get("target_session_attrs"));
     balance_ = options_.balance_hosts || conninfo_.get("load_balance_hosts") == "random";
-    const auto is_check = [](const auto& setting) { return setting.first == "client_connection_check_interval"; };
+    const auto is_check = [](const auto& setting) {
+        return is_setting(setting.first, "client_connection_check_interval");
+    };
     checks_for_client_ = std::any_of(options_.settings.begin(), options_.settings.end(), is_check) ||
                          conninfo_.get("options").find("client_connection_check_interval") != std::string::npos;
 }

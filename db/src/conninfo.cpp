@@ -78,7 +78,7 @@ void refuse_unescaped(std::string_view text) {
     const std::size_t user = text.find_first_of("@/");
     if (user != std::string_view::npos && text[user] == '@') text.remove_prefix(user + 1);
     if (text.substr(0, text.find('?')).find('@') == std::string_view::npos) return;
-    refuse("an @ or / in a user's name or password has to be written as %40 or %2F");
+    refuse("an @ in a user's name, a password or a database's name has to be written as %40, and a / as %2F");
 }
 
 }  // namespace

@@ -183,8 +183,7 @@ private:
     [[nodiscard]] Coro<> learn_types(std::vector<Oid> columns);
     /// Whether there are such among the columns of what came as text without being described before.
     [[nodiscard]] bool unmet(const Rows& rows) const noexcept;
-    /// Looks them up, so that rows are read as where they were described. The statement has run: nothing but a
-    /// cancellation is an error.
+    /// Looks them up, so that rows are read as where they were described. The statement has run: nothing is an error.
     [[nodiscard]] Coro<> learn_types_of(std::vector<Rows> answers);
     /// The format to ask for, since libpq asks for one for all columns.
     [[nodiscard]] Format format_for(const std::vector<Oid>& columns) const;

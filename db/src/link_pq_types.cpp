@@ -103,13 +103,10 @@ Coro<> PqLink::learn_types_of(std::vector<Rows> answers) {
     for (const Rows& rows : answers) {
         for (std::size_t i = 0; i < rows.column_count(); ++i) columns.push_back(rows.column(i).type);
     }
-    bool failed = false;
-    try {
-        co_await learn_types(std::move(columns));
-    } catch (const coaio::Error&) {
-        failed = true;
-    }
-    if (failed) {
+    // The rows are there, whoever is cancelled now.
+    auto learning = learn_types(std::move(columns));
+    const bool learned = co_await masked_attempt(std::move(learning), cancel_timeout_);
+    if (!learned) {
         co_await recover(OnCancel::stop);
         co_return;
     }

@@ -107,7 +107,9 @@ TEST_CASE("CON-12: a NUL byte is refused wherever it comes in") {
 }
 
 TEST_CASE("CON-16: client_encoding is no setting") {
-    CHECK_THROWS_AS(db::Pool("user=me", db::PoolOptions().setting("client_encoding", "LATIN1")), db::UsageError);
+    for (const char* name : {"client_encoding", "Client_Encoding"}) {
+        CHECK_THROWS_AS(db::Pool("user=me", db::PoolOptions().setting(name, "LATIN1")), db::UsageError);
+    }
 }
 
 TEST_CASE("a connect_timeout that is no number of seconds is refused") {

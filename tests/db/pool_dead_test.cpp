@@ -129,7 +129,7 @@ Coro<> listen_unheard(tests::PostgresProxy& proxy, std::string url) {
     {
         auto connection = co_await pool.acquire();
         co_await connection.query("select 1");
-        proxy.on(tests::Spot(tests::Way::to_client, 'C'), tests::Fault::delay(100ms));
+        proxy.on(tests::Spot(tests::Way::to_client, 'C'), tests::Fault::delay(2s));
         auto listening = coaio::create_task(connection.execute("listen x"));
         while (proxy.fired() == 0) co_await coaio::sleep(1ms);
         listening.cancel();

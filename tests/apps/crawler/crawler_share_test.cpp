@@ -185,7 +185,7 @@ TEST_CASE("a share that is wound down finishes the pages under way and begins no
     CHECK(crawler.elapsed() < 1min);
 }
 
-TEST_CASE("a share that is over gets on with one page, though its site takes longer than the share to say nothing") {
+TEST_CASE("what a share has of a site that takes longer than it to say nothing ends with it") {
     Site site;
     site.add("http://a/robots.txt", no_answer());
     Lead lead({"http://a/", "http://a/1"});
@@ -194,7 +194,7 @@ TEST_CASE("a share that is over gets on with one page, though its site takes lon
     Crawler crawler(options, site, lead);
     coaio::testing::run(end_share_after(crawler, 1min));
     CHECK(site.count("http://a/robots.txt") == 3);
-    CHECK(lead.committed == std::map<std::string, int>{{"http://a/", 0}});
+    CHECK(lead.committed == std::map<std::string, int>{{"http://a/", 0}, {"http://a/1", 0}});
     CHECK(find_page(crawler, "http://a/")->state == crawl::PageState::failed);
 }
 

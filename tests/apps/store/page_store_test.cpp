@@ -160,6 +160,7 @@ coaio::Coro<> count_again(const tests::Database& database) {
     const auto session = co_await coaio::db::Connection::connect(database.conninfo(), options);
     const auto work = co_await store::take_up(session, 1, store::by_server);
     REQUIRE(work.has_value());
+    co_await store::count_pages(session, 1);
     const std::string figures = "select done || ' done, ' || bytes || ' bytes' from coaio.crawls";
     CHECK(database.value(figures) == "1 done, 12345 bytes");
     store::PageStore pages(pool, 1, work->resumed);
