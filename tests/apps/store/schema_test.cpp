@@ -43,7 +43,8 @@ coaio::Coro<> read_settings(const tests::Postgres& postgres) {
 }  // namespace
 
 TEST_CASE("a session whose machine is gone, or whose program stands still in a transaction, ends before long") {
-    const tests::Postgres postgres({{"listen_addresses", "127.0.0.1"}});
+    const tests::Postgres::Settings with_tcp{{"listen_addresses", "127.0.0.1"}};
+    const tests::Postgres postgres(with_tcp);
     coaio::run(read_settings(postgres));
 }
 
