@@ -53,7 +53,7 @@ constexpr auto escapes = [] {
 // Neither of these bytes is text by itself.
 std::string_view character_text(std::string_view byte) {
     const auto value = static_cast<unsigned char>(byte[0]);
-    if (value == 0) return {byte.data(), 0};
+    if (value == 0) return byte.substr(0, 0);
     return value < 128 ? byte : std::string_view(escapes[value - 128U].data(), escapes[value - 128U].size());
 }
 
