@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "server/guard.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include <coaio/core/coro.hpp>
@@ -10,6 +9,8 @@
 #include <coaio/http/status.hpp>
 #include <coaio/http/url.hpp>
 
+#include "crawler/ascii.hpp"
+
 namespace server {
 namespace {
 
@@ -17,11 +18,7 @@ using coaio::http::Next;
 using coaio::http::Request;
 using coaio::http::Response;
 using coaio::http::Status;
-
-bool same(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
-    return std::ranges::equal(a, b, {}, lower, lower);
-}
+using crawl::equal_ignoring_case;
 
 // "[::1]:8080" and "localhost:8080" without their ports and brackets.
 std::string_view host_of(std::string_view authority) {
@@ -38,7 +35,7 @@ std::string_view authority_of(std::string_view origin) {
 // What is wrong with who asks; empty: nothing.
 std::string_view objection_to(const Request& request, std::string_view public_host) {
     const auto is_public = [public_host](std::string_view authority) {
-        return !public_host.empty() && same(host_of(authority), public_host);
+        return !public_host.empty() && equal_ignoring_case(host_of(authority), public_host);
     };
     const auto asked = request.host();
     if (!asked.empty() && !is_this_machine(host_of(asked)) && !is_public(asked)) {
@@ -47,7 +44,7 @@ std::string_view objection_to(const Request& request, std::string_view public_ho
     const auto origin = request.header("Origin");
     if (!origin) return {};
     const auto from = authority_of(*origin);
-    if (!from.empty() && (same(from, asked) || is_public(from))) return {};
+    if (!from.empty() && (equal_ignoring_case(from, asked) || is_public(from))) return {};
     return "a page of another site asks";
 }
 
@@ -55,7 +52,7 @@ std::string_view objection_to(const Request& request, std::string_view public_ho
 
 bool is_this_machine(std::string_view host) {
     const bool numeric = !host.empty() && host.find_first_not_of("0123456789.") == std::string_view::npos;
-    return same(host, "localhost") || host == "::1" || host.starts_with("::ffff:127.") ||
+    return equal_ignoring_case(host, "localhost") || host == "::1" || host.starts_with("::ffff:127.") ||
            (numeric && host.starts_with("127."));
 }
 

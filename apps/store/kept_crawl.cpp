@@ -138,8 +138,8 @@ coaio::Coro<> KeptCrawl::claim(const crawl::Options& options) {
     greeting_ = named(id_) + " begins";
     if (claimed.resumed) {
         co_await count_pages(*session_, id_);
-        const auto pages =
-            co_await session_->query_value<std::int64_t>("select count(*) from pages where crawl_id = $1", id_);
+        const auto pages = co_await session_->query_value<std::int64_t>(
+            "select (done + failed + disallowed)::bigint from crawls where id = $1", id_);
         greeting_ = named(id_) + " goes on: " + std::to_string(pages) + (pages == 1 ? " page is" : " pages are") +
                     " in the database";
     }

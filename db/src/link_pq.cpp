@@ -77,6 +77,11 @@ PqLink::~PqLink() {
 bool drops_statements(std::string_view tag) noexcept { return tag == "DEALLOCATE ALL" || tag == "DISCARD ALL"; }
 
 void PqLink::note_command(std::string_view tag) {
+    note_listen(tag);
+    if (drops_statements(tag)) statements_.all_gone();
+}
+
+void PqLink::note_listen(std::string_view tag) noexcept {
     if (tag == "LISTEN") listens_ = true;
 }
 
@@ -108,8 +113,7 @@ Coro<Rows> PqLink::run_now(const std::string& sql, const Params& params) {
                 ended = read_on(reply, sql);
             }
             if (unmet(reply.rows)) {
-                std::vector<Rows> answers(1, reply.rows);
-                co_await learn_types_of(std::move(answers));
+                co_await learn_types_of(std::vector<Rows>(1, reply.rows));
             }
             co_return std::move(reply.rows);
         } catch (...) {
@@ -282,9 +286,7 @@ bool PqLink::read_on(Reply& reply, const std::string& sql) {
                 "was closed");
         } else {
             reply.rows = std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed, types_);
-            if (kind != pq::Kind::command) continue;
-            note_command(reply.rows.command());
-            if (drops_statements(reply.rows.command())) statements_.all_gone();
+            if (kind == pq::Kind::command) note_command(reply.rows.command());
         }
     }
     return false;

@@ -181,6 +181,8 @@ private:
 
     /// Looks up those that users made, where they were not met before.
     [[nodiscard]] Coro<> learn_types(std::vector<Oid> columns);
+    /// Ends a pipeline in which `sql` was described, looks up the types of its columns, and gives these.
+    [[nodiscard]] Coro<std::vector<Oid>> end_described(const std::string& sql);
     /// Whether there are such among the columns of what came as text without being described before.
     [[nodiscard]] bool unmet(const Rows& rows) const noexcept;
     /// Looks them up, so that rows are read as where they were described. The statement has run: nothing is an error.
@@ -238,7 +240,9 @@ private:
     void consume();
     void look();
     void collect_notifications();
+    /// What a command that was done means for the session.
     void note_command(std::string_view tag);
+    void note_listen(std::string_view tag) noexcept;
     /// Since the loop last looked outside, and that is no time ago.
     [[nodiscard]] bool just_read(TimePoint now) const noexcept;
 

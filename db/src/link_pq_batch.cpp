@@ -179,7 +179,7 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
                 rows[ask.statement] =
                     std::move(*result).take_rows(in_transaction_ ? Outcome::unknown : Outcome::committed, types_);
                 gone = gone || drops_statements(rows[ask.statement]->command());
-                note_command(rows[ask.statement]->command());
+                note_listen(rows[ask.statement]->command());
             } else {
                 auto made = std::find_if(fresh.begin(), fresh.end(),
                                          [&](const Fresh& each) { return each.statement == ask.statement; });
@@ -244,21 +244,7 @@ Coro<Format> PqLink::open_cursor(const std::string& command, const std::string& 
     begin_pipeline();
     session_->send_query(command, params, Format::text);
     session_->send_describe_portal(name);
-    session_->send_sync();
-    ++syncs_;
-    if (!session_->flush()) co_await flush();
-    std::optional<ErrorFields> failure;
-    std::vector<Oid> columns;
-    while (syncs_ > 0) {
-        auto result = co_await pipeline_result();
-        const pq::Kind kind = result->kind();
-        if (kind == pq::Kind::error && !failure) failure = failure_of(*result, command);
-        if (kind == pq::Kind::command) columns = result->column_types();
-    }
-    session_->exit_pipeline();
-    in_flight_ = false;
-    if (failure) throw_error(std::move(*failure));
-    co_await learn_types(columns);
+    const std::vector<Oid> columns = co_await end_described(command);
     co_return format_for(columns);
 }
 

@@ -154,10 +154,7 @@ bool PqLink::take_answer(const std::string& sql, std::size_t run, const std::sha
         } else if (kind != pq::Kind::aborted) {
             const Outcome outcome = in_transaction_ ? Outcome::unknown : Outcome::committed;
             Rows answered = RunRows::take(rows, run, std::move(*result), outcome, types_);
-            if (kind == pq::Kind::command) {
-                note_command(answered.command());
-                if (drops_statements(answered.command())) statements_.all_gone();
-            }
+            if (kind == pq::Kind::command) note_command(answered.command());
             partly_ = !in_transaction_;
             answers[run] = std::move(answered);
         }

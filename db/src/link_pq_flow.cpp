@@ -160,10 +160,7 @@ Coro<> PqLink::drain() {
         ends = 0;
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) --syncs_;
-        if (kind == pq::Kind::command) {  // it was done all the same
-            note_command(result->command());
-            if (drops_statements(result->command())) statements_.all_gone();
-        }
+        if (kind == pq::Kind::command) note_command(result->command());  // it was done all the same
         if (kind == pq::Kind::copy_in) co_await give_up_copy();
         if (kind == pq::Kind::copy_out) co_await skip_copy();
     }

@@ -190,21 +190,7 @@ Coro<> PqLink::describe_once(const std::string& sql, const Params& params) {
     sent_ = false;  // of the statement itself nothing yet
     session_->send_prepare("", sql, params.types());
     session_->send_describe("");
-    session_->send_sync();
-    ++syncs_;
-    if (!session_->flush()) co_await flush();
-    std::optional<ErrorFields> failure;
-    std::vector<Oid> columns;
-    while (syncs_ > 0) {
-        const auto result = co_await pipeline_result();
-        const pq::Kind kind = result->kind();
-        if (kind == pq::Kind::error && !failure) failure = failure_of(*result, sql);
-        if (kind == pq::Kind::command) columns = result->column_types();
-    }
-    session_->exit_pipeline();
-    in_flight_ = false;
-    if (failure) throw_error(std::move(*failure));
-    co_await learn_types(columns);
+    static_cast<void>(co_await end_described(sql));
 }
 
 Coro<std::optional<Rows>> PqLink::next_rows() { return flow_step(collect_rows()); }
@@ -376,8 +362,7 @@ Coro<Rows> PqLink::execute_once(const std::string& sql, const Params& params, Fo
     start();
     Rows rows = co_await answer(sql);
     if (unmet(rows)) {
-        std::vector<Rows> answers(1, rows);
-        co_await learn_types_of(std::move(answers));
+        co_await learn_types_of(std::vector<Rows>(1, rows));
     }
     co_return rows;
 }

@@ -87,6 +87,25 @@ Coro<> PqLink::learn_types(std::vector<Oid> columns) {
     types_ = std::move(types);
 }
 
+Coro<std::vector<Oid>> PqLink::end_described(const std::string& sql) {
+    session_->send_sync();
+    ++syncs_;
+    if (!session_->flush()) co_await flush();
+    std::optional<ErrorFields> failure;
+    std::vector<Oid> columns;
+    while (syncs_ > 0) {
+        const auto result = co_await pipeline_result();
+        const pq::Kind kind = result->kind();
+        if (kind == pq::Kind::error && !failure) failure = failure_of(*result, sql);
+        if (kind == pq::Kind::command) columns = result->column_types();
+    }
+    session_->exit_pipeline();
+    in_flight_ = false;
+    if (failure) throw_error(std::move(*failure));
+    co_await learn_types(columns);
+    co_return columns;
+}
+
 bool PqLink::unmet(const Rows& rows) const noexcept {
     const ResultData& data = rows.data();
     for (std::size_t i = 0; i < data.column_count(); ++i) {

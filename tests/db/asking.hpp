@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 
 /// For tests of statements that share connections.
 namespace tests {
@@ -31,6 +32,17 @@ inline coaio::Coro<> ask(coaio::db::Pool pool, int first, int count) {
         const int answer = co_await pool.query_value<int>(echo, i);
         REQUIRE(answer == i);
     }
+}
+
+/// The SQLSTATE that a statement fails with; empty where it does not fail.
+template <class T>
+coaio::Coro<std::string> state_of(coaio::Coro<T> statement) {
+    try {
+        static_cast<void>(co_await std::move(statement));
+    } catch (const coaio::db::Error& error) {
+        co_return error.sqlstate();
+    }
+    co_return "";
 }
 
 }  // namespace tests

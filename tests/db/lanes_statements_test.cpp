@@ -23,6 +23,7 @@ using coaio::Coro;
 using tests::ask;
 using tests::echo;
 using tests::sharing;
+using tests::state_of;
 using tests::warm_up;
 using namespace std::chrono_literals;
 
@@ -69,15 +70,6 @@ Coro<> change_types(std::string url, bool shared_sync) {
     for (int i = 1; i < 10; ++i) all.push_back(pool.query(all_of, i));
     const auto answers = co_await coaio::gather(std::move(all));
     for (const auto& each : answers) CHECK(each.value<std::string>() == "(1,2)");
-}
-
-Coro<std::string> state_of(Coro<db::Rows> statement) {
-    try {
-        static_cast<void>(co_await std::move(statement));
-    } catch (const db::Error& error) {
-        co_return error.sqlstate();
-    }
-    co_return "";
 }
 
 Coro<> fail_to_prepare(std::string url, bool shared_sync) {

@@ -48,7 +48,6 @@ Coro<> fall_silent_together() {
     const bool timed_out = co_await tests::throws<coaio::TimeoutError>(hasty);
     CHECK(timed_out);
     CHECK(Clock::now() - began <= 2s);
-    world.server->silent = false;
     co_await tests::hold(world, 0s);
     CHECK(Clock::now() - began < 3s);
     CHECK(world.pool->statistics().opened == 11);

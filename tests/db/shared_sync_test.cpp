@@ -34,20 +34,12 @@ using coaio::Coro;
 using tests::ask;
 using tests::echo;
 using tests::sharing;
+using tests::state_of;
 using tests::warm_up;
 using tests::Way;
 using namespace std::chrono_literals;
 
 namespace {
-
-Coro<std::string> state_of(Coro<int> statement) {
-    try {
-        static_cast<void>(co_await std::move(statement));
-    } catch (const db::Error& error) {
-        co_return error.sqlstate();
-    }
-    co_return "";
-}
 
 Coro<> ask_together(std::string url, const tests::PostgresProxy& proxy) {
     auto pool = co_await db::Pool::connect(url, sharing(1, true));
@@ -338,10 +330,11 @@ Coro<> read_what_was_written(std::string url, const tests::Database& database) {
     holder.query("lock table t in access exclusive mode");
     lane.lane_send(read, {});
     auto answer = coaio::create_task(tests::next_answer(lane));
-    auto asked = coaio::create_task(ask_when_told(first, lane));
-    auto written = coaio::create_task(write_and_ask_when_told(second, wire, lane));
     const std::string waits = "select wait_event_type is not distinct from 'Lock' from pg_stat_activity where pid = ";
     while (!wire.query(waits + std::to_string(lane.pid())).value<bool>()) co_await coaio::sleep(0s);
+    auto asked = coaio::create_task(ask_when_told(first, lane));
+    auto written = coaio::create_task(write_and_ask_when_told(second, wire, lane));
+    co_await coaio::sleep(0s);  // both wait
     // All that follows is there before the loop looks outside, in this order.
     REQUIRE(::write(first.ends[1], "x", 1) == 1);
     holder.query("commit");

@@ -219,11 +219,11 @@ public:
     }
     /// How many statements of different tasks may be under way on one connection at the same time, each with a Sync of
     /// its own (or see `shared_sync`). None is touched by another's failure. Only those that just read share one; so
-    /// transactions, streams, COPY, what writes, what takes longer than others and what calls functions of one's own have a connection
-    /// to themselves, and so has any statement while another one is free. One that is cancelled while others share its
-    /// connection is not cancelled in the server: its answer is dropped. One that others hold up may be run again by
-    /// itself. 1: never more than one; more where many small statements go to a server at a distance (docs/rows.md says
-    /// what to mind).
+    /// transactions, streams, COPY, what writes, what takes longer than others and what calls functions of one's own
+    /// have a connection to themselves, and so has any statement while another one is free. One that is cancelled while
+    /// others share its connection is not cancelled in the server: its answer is dropped. One that others hold up may
+    /// be run again by itself. 1: never more than one; more where many small statements go to a server at a distance
+    /// (docs/rows.md says what to mind).
     PoolOptions& pipelining(std::size_t value) {
         pool_.pipelining = value;
         return *this;

@@ -123,27 +123,16 @@ private:
     std::int32_t days_ = 0;
 };
 
-template <>
-struct Codec<Timestamp> {
-    static constexpr std::string_view name = "coaio::db::Timestamp";
-    static constexpr Oid oid = Oid::timestamptz;
+template <class Clock>
+struct Codec<BasicTimestamp<Clock>> {
+    static constexpr bool zoned = std::same_as<Clock, std::chrono::system_clock>;
+    static constexpr std::string_view name = zoned ? "coaio::db::Timestamp" : "coaio::db::LocalTimestamp";
+    static constexpr Oid oid = zoned ? Oid::timestamptz : Oid::timestamp;
     static constexpr Format format = Format::binary;
-    static void encode(Timestamp value, Encoder& out) { out.put_int64(value.micros_since_2000()); }
-    static bool accepts(Oid type, Format) { return type == Oid::timestamptz; }
-    static Timestamp decode(const Encoded& value) {
-        return Timestamp::from_micros_since_2000(detail::decode_micros(value));
-    }
-};
-
-template <>
-struct Codec<LocalTimestamp> {
-    static constexpr std::string_view name = "coaio::db::LocalTimestamp";
-    static constexpr Oid oid = Oid::timestamp;
-    static constexpr Format format = Format::binary;
-    static void encode(LocalTimestamp value, Encoder& out) { out.put_int64(value.micros_since_2000()); }
-    static bool accepts(Oid type, Format) { return type == Oid::timestamp; }
-    static LocalTimestamp decode(const Encoded& value) {
-        return LocalTimestamp::from_micros_since_2000(detail::decode_micros(value));
+    static void encode(BasicTimestamp<Clock> value, Encoder& out) { out.put_int64(value.micros_since_2000()); }
+    static bool accepts(Oid type, Format) { return type == oid; }
+    static BasicTimestamp<Clock> decode(const Encoded& value) {
+        return BasicTimestamp<Clock>::from_micros_since_2000(detail::decode_micros(value));
     }
 };
 
