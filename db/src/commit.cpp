@@ -150,7 +150,12 @@ std::string take_word(std::string_view& sql) {
 
 bool may_commit(std::string_view sql) {
     const std::string word = take_word(sql);
-    return word == "call" || word == "do";
+    if (word == "call" || word == "do") return true;
+    constexpr std::array<std::string_view, 4> in_steps{"alter", "create", "drop", "reindex"};
+    constexpr std::string_view concurrently = "concurrently";
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+    return std::find(in_steps.begin(), in_steps.end(), word) != in_steps.end() &&
+           !std::ranges::search(sql, concurrently, {}, lower).empty();
 }
 
 bool may_have_begun(const ErrorFields& failure) noexcept {

@@ -32,7 +32,8 @@ struct CommitToken {
 /// Takes the first word off, and gives it in small letters; empty where something else stands there.
 [[nodiscard]] std::string take_word(std::string_view& sql);
 
-/// Whether it is a procedure, or a block, which can commit what it has done so far, outside a transaction.
+/// Whether it is one that can commit what it has done so far, outside a transaction: a procedure, a block, or what builds
+/// or drops concurrently.
 [[nodiscard]] bool may_commit(std::string_view sql);
 /// Whether such a statement, having failed so, may have been at work before.
 [[nodiscard]] bool may_have_begun(const ErrorFields& failure) noexcept;

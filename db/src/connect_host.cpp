@@ -36,6 +36,17 @@ bool passed(Timeout& limit) {
     return false;
 }
 
+// Of what is being thrown: whether something else was cancelled than who runs here.
+bool cancelled_elsewhere() {
+    try {
+        throw;
+    } catch (const CancelledError&) {
+        return coaio::detail::current_task_state().level().requests == 0;
+    } catch (...) {
+        return false;
+    }
+}
+
 }  // namespace
 
 Coro<std::vector<std::string>> PqConnector::find_addresses(const Host& host, TimePoint deadline,
@@ -81,8 +92,10 @@ Coro<bool> PqConnector::ask_password(const Host& host, TimePoint deadline, Conne
         progress.password = co_await options_.password(request);
         limit.leave();
     } catch (...) {
-        if (!passed(limit)) throw;
+        const bool late = passed(limit);
+        if (!late && !cancelled_elsewhere()) throw;
         ErrorFields fields = no_answer(Clock::now() - began);
+        if (!late) fields.message = "what its provider waits for was cancelled";
         fields.message = "the password was not provided; " + fields.message;
         progress.failed(place(host, {}), std::move(fields));
         co_return false;

@@ -11,7 +11,14 @@ namespace coaio::db::detail {
 void JobWorkerState::dispatch() {
     // A handler that never suspends ends inside of the loop below, and frees a place.
     if (dispatching_ || stopping_) return;
-    dispatching_ = true;
+    struct Dispatching {
+        explicit Dispatching(bool& flag) : on(&flag) { *on = true; }
+        Dispatching(const Dispatching&) = delete;
+        Dispatching& operator=(const Dispatching&) = delete;
+        ~Dispatching() { *on = false; }
+        bool* on;
+    };
+    const Dispatching dispatching(dispatching_);
     while (at_work_ < options_.concurrency_ && !waiting_.empty()) {
         Held& held = *waiting_.front();
         waiting_.pop_front();
@@ -24,12 +31,18 @@ void JobWorkerState::dispatch() {
         ++at_work_;
         const Key key(held.job.id(), held.job.attempt());
         const std::string name = "job-" + std::to_string(key.first);
-        auto task = create_task(work(shared_from_this(), held), {.name = name, .eager_start = true});
-        // It may be over, and gone.
-        const auto at = held_.find(key);
-        if (at != held_.end() && at->second->phase == Phase::running) at->second->task.emplace(std::move(task));
+        try {
+            auto task = create_task(work(shared_from_this(), held), {.name = name, .eager_start = true});
+            // It may be over, and gone.
+            const auto at = held_.find(key);
+            if (at != held_.end() && at->second->phase == Phase::running) at->second->task.emplace(std::move(task));
+        } catch (...) {  // no memory for it
+            --at_work_;
+            held.phase = Phase::waiting;
+            waiting_.push_front(&held);
+            throw;
+        }
     }
-    dispatching_ = false;
 }
 
 Coro<> JobWorkerState::work(std::shared_ptr<JobWorkerState> self, Held& held) {

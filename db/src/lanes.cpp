@@ -86,7 +86,7 @@ Coro<Rows> Lanes::run(std::shared_ptr<Lanes> self, std::string sql, Params param
     }
     Lease lease = self->pool_->take_now();
     if (lease) {
-        lease.slot().holder = current_task();
+        lease.slot().holder = coaio::detail::running_task_id();
     } else {
         const Running waiting(Running::no_session, sql);
         lease = co_await self->pool_->acquire();
@@ -286,20 +286,22 @@ void Lanes::watch() {
 /// A lane in its task's hands; it goes when the task ends, or is dropped.
 class Lanes::Pump {
 public:
-    Pump(Lanes& lanes, Lane& lane, bool opening) noexcept : lanes_(&lanes), lane_(&lane), opening_(opening) {
-        if (opening) ++lanes.openers_;
+    Pump(std::shared_ptr<Lanes> lanes, Lane& lane, bool opening) noexcept
+        : lanes_(std::move(lanes)), lane_(&lane), opening_(opening) {
+        if (opening) ++lanes_->openers_;
     }
     Pump(Pump&& other) noexcept
-        : lanes_(other.lanes_),
+        : lanes_(std::move(other.lanes_)),
           lane_(std::exchange(other.lane_, nullptr)),
           opening_(std::exchange(other.opening_, false)) {}
     Pump& operator=(Pump&&) = delete;
     ~Pump() {
         if (lane_ == nullptr) return;
-        drop(lost_with_its_lane());
+        drop(nullptr);
         if (lanes_->lanes_.empty()) lanes_->end_pending(nullptr);  // no other comes to them
     }
 
+    [[nodiscard]] Lanes& lanes() const noexcept { return *lanes_; }
     [[nodiscard]] Lane& lane() const noexcept { return *lane_; }
     [[nodiscard]] bool opening() const noexcept { return opening_; }
     void opened() noexcept {
@@ -311,7 +313,7 @@ public:
     }
 
 private:
-    Lanes* lanes_;
+    std::shared_ptr<Lanes> lanes_;
     Lane* lane_;
     bool opening_;
 };
@@ -319,15 +321,14 @@ private:
 Lane& Lanes::add_lane(Lease lease) {
     Lane& lane = lanes_.emplace_back();
     lane.self = std::prev(lanes_.end());
-    Pump owner(*this, lane, !lease);
+    Pump owner(shared_from_this(), lane, !lease);
     lane.lease = std::move(lease);
     if (lane.lease) {
         lane.link = lane.lease.link().lane();
         lane.link->enter_lane(values_.shared_sync);
     }
-    const AnyTask task =
-        create_task(pump(shared_from_this(), std::move(owner)), {.name = "db lane", .eager_start = false});
-    if (lane.lease) lane.lease.slot().holder = task;
+    const AnyTask task = create_task(pump(std::move(owner)), {.name = "db lane", .eager_start = false});
+    if (lane.lease) lane.lease.slot().holder = task.state()->id();
     return lane;
 }
 
@@ -335,20 +336,21 @@ void Lanes::open_lanes() {
     while (openers_ < pending_.size() && lanes_.size() < values_.max_size) static_cast<void>(add_lane(Lease()));
 }
 
-Coro<> Lanes::pump(std::shared_ptr<Lanes> self, Pump owner) {
+Coro<> Lanes::pump(Pump owner) {
+    Lanes& self = owner.lanes();
     Lane& lane = owner.lane();
     const bool opening = owner.opening();
     std::exception_ptr failure;
     bool refused = false;
     try {
         if (opening) {
-            lane.lease = co_await self->pool_->acquire();
+            lane.lease = co_await self.pool_->acquire();
             lane.link = lane.lease.link().lane();
-            lane.link->enter_lane(self->values_.shared_sync);
+            lane.link->enter_lane(self.values_.shared_sync);
             owner.opened();
         }
         // Others wait for its answers, so it ends when they have them or are gone, and not before.
-        co_await masked(self->serve(lane, opening), {.deadline = Duration::max()});
+        co_await masked(self.serve(lane, opening), {.deadline = Duration::max()});
     } catch (const BaseException&) {
         co_return;
     } catch (const PoolTimeout&) {  // those who wait have their own time
@@ -358,9 +360,9 @@ Coro<> Lanes::pump(std::shared_ptr<Lanes> self, Pump owner) {
     }
     owner.drop(failure);
     if (!refused) {
-        self->open_lanes();
-    } else if (self->lanes_.empty() || self->pool_->closed()) {
-        self->end_pending(failure);
+        self.open_lanes();
+    } else if (self.lanes_.empty() || self.pool_->closed()) {
+        self.end_pending(failure);
     }
 }
 
@@ -412,6 +414,15 @@ void Lanes::answered(Lane& lane, LaneLink::Answer answer) {
     if (sent.ask == nullptr) return;
     Ask& ask = *sent.ask;
     --lane.awaited;
+    try {
+        tell(ask, lane, std::move(answer));
+    } catch (...) {  // no memory for it
+        run_by_itself(ask);
+        throw;
+    }
+}
+
+void Lanes::tell(Ask& ask, Lane& lane, LaneLink::Answer answer) {
     if (lane.held_up) {
         if (Known* const known = find(*ask.sql_, *ask.params_)) known->quick = false;
     }
@@ -435,7 +446,11 @@ void Lanes::answered(Lane& lane, LaneLink::Answer answer) {
 void Lanes::drop(Lane& lane, const std::exception_ptr& failure) noexcept {
     for (const Lane::Sent& each : lane.sent) {
         if (each.ask == nullptr) continue;
-        each.ask->failure = for_statement(failure ? failure : lost_with_its_lane(), *each.ask->sql_);
+        try {
+            each.ask->failure = for_statement(failure ? failure : lost_with_its_lane(), *each.ask->sql_);
+        } catch (...) {  // no memory for it
+            each.ask->failure = failure ? failure : std::current_exception();
+        }
         finish(*each.ask);
     }
     lanes_.erase(lane.self);

@@ -133,9 +133,10 @@ private:
     void watch();
     [[nodiscard]] Lane& add_lane(Lease lease);
     void open_lanes();
-    [[nodiscard]] static Coro<> pump(std::shared_ptr<Lanes> self, Pump lane);
+    [[nodiscard]] static Coro<> pump(Pump owner);
     [[nodiscard]] Coro<> serve(Lane& lane, bool its_turn);
     void answered(Lane& lane, LaneLink::Answer answer);
+    void tell(Ask& ask, Lane& lane, LaneLink::Answer answer);
     static void finish(Ask& ask) noexcept;
     static void run_by_itself(Ask& ask) noexcept;
     /// Without a failure each runs by itself.

@@ -59,6 +59,11 @@ enum class Kind : unsigned char {
     other,
 };
 
+/// It begins a COPY, of whatever kind: libpq gives such a result again and again until that has ended.
+[[nodiscard]] constexpr bool begins_copy(Kind kind) noexcept {
+    return kind == Kind::copy_in || kind == Kind::copy_out || kind == Kind::other;
+}
+
 /// One PGresult.
 class Result {
 public:

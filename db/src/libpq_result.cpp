@@ -98,9 +98,11 @@ ErrorFields Result::error(const pg_conn* connection) const {
     std::string position = field(result, PG_DIAG_STATEMENT_POSITION);
     std::from_chars(position.data(), position.data() + position.size(), fields.position);
 
-    const bool in_doubt = fields.sqlstate == sqlstate::completion_unknown || fields.sqlstate == "08007";
-    const bool lost =
-        fields.severity == "FATAL" || fields.severity == "PANIC" || PQstatus(connection) != CONNECTION_OK || in_doubt;
+    const bool ends = fields.severity == "FATAL" || fields.severity == "PANIC" || PQstatus(connection) != CONNECTION_OK;
+    // Of class 08 as a session's last words: those of a pooler, which does not know what its server has done.
+    const bool in_doubt = fields.sqlstate == sqlstate::completion_unknown || fields.sqlstate == "08007" ||
+                          (ends && fields.sqlstate.starts_with("08"));
+    const bool lost = ends || in_doubt;
     fields.connection_good = !lost;
     fields.outcome = in_doubt || (fields.sqlstate.empty() && lost) ? Outcome::unknown : Outcome::rolled_back;
     if (fields.message.empty()) {

@@ -279,7 +279,7 @@ bool PqLink::read_on(Reply& reply, const std::string& sql) {
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::error) {
             reply.failure = make_error(failure_of(*result, sql));
-        } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+        } else if (pq::begins_copy(kind)) {
             end();
             throw UsageError(
                 "COPY is not a statement for query or execute but for copy_in, copy_rows and copy_out; the connection "

@@ -169,6 +169,8 @@ private:
     /// The next result of a pipeline, past the ends of statements; none where more has to come first.
     [[nodiscard]] std::optional<pq::Result> arrived();
     [[nodiscard]] Coro<std::optional<pq::Result>> pipeline_result();
+    /// Of what cannot be a COPY.
+    [[nodiscard]] Coro<pq::Result> own_result();
     [[nodiscard]] Coro<BatchAnswers> run_each_now(const std::string& sql, const std::vector<Params>& all);
     [[nodiscard]] Coro<> execute_each(const std::string& sql, const std::vector<Params>& all,
                                       const std::vector<std::size_t>& due, const std::shared_ptr<RunRows>& rows,

@@ -64,6 +64,15 @@ Coro<std::optional<pq::Result>> PqLink::pipeline_result() {
     co_return result;
 }
 
+Coro<pq::Result> PqLink::own_result() {
+    auto result = co_await pipeline_result();
+    if (pq::begins_copy(result->kind())) {
+        end();
+        throw_out_of_step();
+    }
+    co_return std::move(*result);
+}
+
 Coro<BatchAnswers> PqLink::run_batch(const std::vector<Batch::Statement>& statements) {
     if (!observer_) return run_batch_now(statements);
     return watched(observer_.get(), Operation::batch, statements.front().sql, pid_, run_batch_now(statements));
@@ -161,6 +170,10 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
         auto result = co_await pipeline_result();
         const pq::Kind kind = result->kind();
         if (syncs_ == 1) undropped.clear();
+        if (before > 1 && pq::begins_copy(kind)) {
+            end();
+            throw_out_of_step();
+        }
         if (kind == pq::Kind::sync || before > 1) continue;
         if (kind == pq::Kind::error) {
             const std::size_t statement = at < asked.size() ? asked[at].statement : statements.size() - 1;
@@ -169,7 +182,7 @@ Coro<BatchAnswers> PqLink::execute_batch(const std::vector<Batch::Statement>& st
                 failed = statement;
                 cause = std::move(fields);
             }
-        } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+        } else if (pq::begins_copy(kind)) {
             end();
             throw UsageError("COPY cannot stand in a batch; the connection was closed");
         } else if (kind != pq::Kind::aborted) {

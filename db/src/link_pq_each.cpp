@@ -96,7 +96,7 @@ Coro<> PqLink::execute_each(const std::string& sql, const std::vector<Params>& a
     rows->begin(alike);
     begin_pipeline();
     if (!session_->flush()) co_await flush();
-    while (syncs_ > 0) static_cast<void>(co_await pipeline_result());
+    while (syncs_ > 0) static_cast<void>(co_await own_result());
     std::size_t sent = 0;
     for (std::size_t i = 0; i < due.size(); ++i) {
         if (i == sent) {
@@ -148,7 +148,7 @@ bool PqLink::take_answer(const std::string& sql, std::size_t run, const std::sha
         }
         if (kind == pq::Kind::error) {
             answers[run] = make_error(failure_of(*result, sql));
-        } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+        } else if (pq::begins_copy(kind)) {
             end();
             throw UsageError("COPY is not a statement for query_each; the connection was closed");
         } else if (kind != pq::Kind::aborted) {

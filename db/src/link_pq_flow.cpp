@@ -58,12 +58,12 @@ Coro<> PqLink::prepare_now(const std::string& key, const std::string& name, cons
     std::vector<Oid> columns;
     std::size_t parameters = 0;
     while (syncs_ > 0) {
-        const auto result = co_await pipeline_result();
-        const pq::Kind kind = result->kind();
+        const pq::Result result = co_await own_result();
+        const pq::Kind kind = result.kind();
         if (kind == pq::Kind::sync) {
             if (syncs_ == 1) doubtful.clear();
         } else if (kind == pq::Kind::error) {
-            ErrorFields fields = result->error(session_->raw());
+            ErrorFields fields = result.error(session_->raw());
             fields.sql = cut_sql(sql);
             if (!fields.connection_good) {
                 told_to_go_ = true;
@@ -71,8 +71,8 @@ Coro<> PqLink::prepare_now(const std::string& key, const std::string& name, cons
             }
             if (syncs_ == 1) failure = std::move(fields);
         } else if (kind == pq::Kind::command && syncs_ == 1) {
-            columns = result->column_types();  // of the second of two: what was described
-            parameters = result->parameter_types().size();
+            columns = result.column_types();  // of the second of two: what was described
+            parameters = result.parameter_types().size();
         }
     }
     session_->exit_pipeline();
@@ -161,6 +161,7 @@ Coro<> PqLink::drain() {
         const pq::Kind kind = result->kind();
         if (kind == pq::Kind::sync) --syncs_;
         if (kind == pq::Kind::command) note_command(result->command());  // it was done all the same
+        if (kind == pq::Kind::other) throw_out_of_step();
         if (kind == pq::Kind::copy_in) co_await give_up_copy();
         if (kind == pq::Kind::copy_out) co_await skip_copy();
     }

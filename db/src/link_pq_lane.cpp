@@ -215,7 +215,7 @@ void PqLink::lane_read(pq::Result result) {
             sent.failed = true;
         }
         if (all) return;  // it is the end of their transaction that failed
-    } else if (all || kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+    } else if (all || pq::begins_copy(kind)) {
         throw_out_of_step();
     }
     --sent.due;

@@ -221,7 +221,7 @@ Coro<std::optional<Rows>> PqLink::collect_rows() {
             ErrorFields fields = failure_of(*held_, flow_sql_);
             co_await drain();
             throw_error(std::move(fields));
-        } else if (kind == pq::Kind::copy_in || kind == pq::Kind::copy_out || kind == pq::Kind::other) {
+        } else if (pq::begins_copy(kind)) {
             end();
             throw UsageError("COPY is not a statement for stream but for copy_out; the connection was closed");
         } else {

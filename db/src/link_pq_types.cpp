@@ -94,10 +94,10 @@ Coro<std::vector<Oid>> PqLink::end_described(const std::string& sql) {
     std::optional<ErrorFields> failure;
     std::vector<Oid> columns;
     while (syncs_ > 0) {
-        const auto result = co_await pipeline_result();
-        const pq::Kind kind = result->kind();
-        if (kind == pq::Kind::error && !failure) failure = failure_of(*result, sql);
-        if (kind == pq::Kind::command) columns = result->column_types();
+        const pq::Result result = co_await own_result();
+        const pq::Kind kind = result.kind();
+        if (kind == pq::Kind::error && !failure) failure = failure_of(result, sql);
+        if (kind == pq::Kind::command) columns = result.column_types();
     }
     session_->exit_pipeline();
     in_flight_ = false;

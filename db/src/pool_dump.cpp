@@ -52,15 +52,15 @@ std::string PoolState::dump() const {
     Json tasks;
     if (loop_alive()) tasks = Json::parse(dump_tasks({.format = DumpFormat::json}));
     for (const Slot& slot : slots_) {
-        if (slot.state != Slot::State::in_use || !slot.holder) continue;
+        if (slot.state != Slot::State::in_use || slot.holder == 0) continue;
         const auto held = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - slot.taken);
         text += "\nsession " + std::to_string(slot.link->pid()) + ", held for " + std::to_string(held.count()) +
-                " ms by " + slot.holder->repr();
+                " ms by " + describe_holder(slot);
         if (slot.where.line() != 0) {
             text += ", taken at " + std::string(slot.where.file_name()) + ":" + std::to_string(slot.where.line());
         }
         if (tasks.is_null()) continue;
-        const Json* const task = find_task(tasks["tasks"], slot.holder->state()->id());
+        const Json* const task = find_task(tasks["tasks"], slot.holder);
         if (task != nullptr) text += stack_of(*task);
     }
     return text;

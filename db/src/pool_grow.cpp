@@ -101,8 +101,7 @@ Coro<> PoolState::open(WorkGuard work) {
     } catch (const std::exception&) {
         failure = std::current_exception();
     } catch (const BaseException&) {
-        if (self->closed_ || current_task()->cancelling() > 0) throw;
-        failure = std::current_exception();  // what the password's provider waited for was cancelled
+        throw;
     } catch (...) {
         failure = std::current_exception();
     }
@@ -172,7 +171,6 @@ void PoolState::retry_later() {
     auto& loop = get_running_loop();
     const auto half = static_cast<std::uint64_t>(pause.count() / 2);
     const Duration jittered = pause / 2 + Duration(static_cast<Duration::rep>(loop.random() % half));
-    backing_off_ = true;
     retry_ = loop.call_later(jittered, [weak = weak_from_this()] {
         const auto self = weak.lock();
         if (!self) return;
@@ -180,6 +178,7 @@ void PoolState::retry_later() {
         self->backing_off_ = false;
         self->grow();
     });
+    backing_off_ = true;
 }
 
 Coro<> PoolState::clean(WorkGuard work) {
@@ -249,14 +248,22 @@ void PoolState::arm_housekeeping() {
 
 void PoolState::keep_house() {
     const TimePoint now = Clock::now();
-    const std::vector<Slot*> idle = idle_;  // the one that was idle for longest first
-    for (Slot* each : idle) {
+    // A handler of notices may expire or close the pool while one of them is looked at.
+    std::vector<Slot*> idle;
+    idle.reserve(idle_.size());
+    idle.swap(idle_);
+    for (Slot* each : idle) {  // the one that was idle for longest first
         const bool idle_too_long = values_.max_idle > Duration::zero() && now - each->idle_since >= values_.max_idle &&
                                    slots_.size() > values_.min_size;
         Reason reason = worn_out(*each, now);
         if (reason == nullptr && idle_too_long) reason = &PoolClosures::idle;
         if (reason == nullptr && values_.min_size > 0 && !each->link->alive(now)) reason = &PoolClosures::lost;
-        if (reason != nullptr) remove(*each, reason);
+        if (reason == nullptr) reason = closed_ ? &PoolClosures::shut : worn_out(*each, now);
+        if (reason != nullptr) {
+            remove(*each, reason);
+        } else {
+            idle_.push_back(each);
+        }
     }
     grow();
     arm_housekeeping();

@@ -98,6 +98,15 @@ PoolState::PoolState(std::shared_ptr<Connector> connector, PoolValues values, Du
 
 PoolState::~PoolState() = default;
 
+std::string describe_holder(const Slot& slot) {
+    if (coaio::detail::thread_state.core != nullptr) {
+        for (const AnyTask& each : all_tasks()) {
+            if (each.state()->id() == slot.holder) return each.repr();
+        }
+    }
+    return "a task that has ended";
+}
+
 bool PoolState::loop_alive() const noexcept {
     const auto* running = coaio::detail::thread_state.core;
     return core_ != nullptr && running == core_ && !running->closed;
@@ -106,7 +115,7 @@ bool PoolState::loop_alive() const noexcept {
 /// While it lives, what the running task holds is known to wait for more.
 class PoolState::HolderWaits {
 public:
-    explicit HolderWaits(PoolState& pool) : pool_(&pool), task_(current_task()) { mark(true); }
+    explicit HolderWaits(PoolState& pool) : pool_(&pool), task_(coaio::detail::running_task_id()) { mark(true); }
     HolderWaits(const HolderWaits&) = delete;
     HolderWaits& operator=(const HolderWaits&) = delete;
     ~HolderWaits() { mark(false); }
@@ -114,11 +123,11 @@ public:
 private:
     void mark(bool waits) noexcept {
         for (Slot& each : pool_->slots_) {
-            if (each.holder && each.holder == task_) each.holder_waits = waits;
+            if (each.holder != 0 && each.holder == task_) each.holder_waits = waits;
         }
     }
     PoolState* pool_;
-    std::optional<AnyTask> task_;
+    std::uint64_t task_;
 };
 
 bool PoolState::deadlocked() const noexcept {
@@ -134,10 +143,10 @@ void PoolState::require_open() {
 }
 
 bool PoolState::held_by_running_task() const noexcept {
-    const auto* const running = coaio::detail::thread_state.task;
-    return std::any_of(slots_.begin(), slots_.end(), [running](const Slot& each) {
-        return each.holder && !each.disowned && each.holder->state().get() == running;
-    });
+    const std::uint64_t running = coaio::detail::running_task_id();
+    return running != 0 && std::any_of(slots_.begin(), slots_.end(), [running](const Slot& each) {
+               return each.holder == running && !each.disowned;
+           });
 }
 
 Coro<Lease> PoolState::acquire(std::source_location where) {
@@ -181,7 +190,7 @@ Coro<Lease> PoolState::acquire_now(std::source_location where) {
         }
     }
     lease.slot().taken = Clock::now();
-    lease.slot().holder = current_task();
+    lease.slot().holder = coaio::detail::running_task_id();
     lease.slot().where = where;
     co_return std::move(lease);
 }
@@ -263,11 +272,11 @@ void PoolState::throw_timeout(Duration waited) const {
                        " being opened, " + std::to_string(waiting_count_) + " other tasks wait";
     const Slot* oldest = nullptr;
     for (const Slot& each : slots_) {
-        if (each.state != Slot::State::in_use || !each.holder) continue;
+        if (each.state != Slot::State::in_use || each.holder == 0) continue;
         if (oldest == nullptr || each.taken < oldest->taken) oldest = &each;
     }
     if (oldest != nullptr) {
-        text += "; held longest, for " + in_ms(Clock::now() - oldest->taken) + ", by " + oldest->holder->repr() +
+        text += "; held longest, for " + in_ms(Clock::now() - oldest->taken) + ", by " + describe_holder(*oldest) +
                 place_of(oldest->where);
     }
     if (deadlocked()) text += "; a deadlock: every task that holds one waits for another";
@@ -277,7 +286,7 @@ void PoolState::throw_timeout(Duration waited) const {
 }
 
 void PoolState::give_back(Slot& slot) noexcept {
-    slot.holder.reset();
+    slot.holder = 0;
     slot.holder_waits = false;
     slot.disowned = false;
     if (!loop_alive()) {

@@ -38,10 +38,13 @@ struct Slot {
     bool holder_waits = false;   // for another one of this pool
     bool disowned = false;       // it is to be given back as soon as what is done on it has ended
     std::uint64_t era = 0;
-    std::optional<AnyTask> holder;
+    std::uint64_t holder = 0;       // its task's number; the task itself may hold, as its result, what gives this back
     std::optional<AnyTask> worker;  // opens or cleans it
     std::list<Slot>::iterator self{};
 };
+
+/// The task that took a connection which is in use, for people.
+[[nodiscard]] std::string describe_holder(const Slot& slot);
 
 /// The right to use a link: of a pool, to which it goes back, or of its own.
 class Lease {

@@ -4,6 +4,7 @@
 
 #include <coaio/core/event.hpp>
 #include <coaio/core/sleep.hpp>
+#include <coaio/core/task.hpp>
 
 #include "support/catch.hpp"
 #include "support/postgres_proxy.hpp"
@@ -133,6 +134,38 @@ Coro<> fail_to_provide(Guarded& guarded) {
     CHECK(guarded.proxy.accepted() == 1);
 }
 
+Coro<> fetch(coaio::Duration time) { co_await coaio::sleep(time); }
+
+// The provider waits for something that others wait for as well, and that somebody cancels.
+Coro<> cancel_what_is_waited_for(Guarded& guarded) {
+    int cancels = 1;
+    auto provider = [&cancels](db::PasswordRequest&) -> Coro<std::string> {
+        auto token = coaio::create_task(fetch(cancels > 0 ? 1h : 0s));
+        co_await coaio::sleep(0s);
+        if (cancels-- > 0) token.cancel();
+        co_await token;
+        co_return "right";
+    };
+    const std::string url = guarded.url + " user=scram";
+    const auto why = co_await state_of(url, db::ConnectOptions().password(provider));
+    CHECK_THAT(why, tests::contains("the password was not provided; what its provider waits for was cancelled"));
+    cancels = 2;
+    const db::Pool pool(url, db::PoolOptions().max_size(1).password(provider));
+    const int one = co_await pool.query_value<int>("select 1");
+    CHECK(one == 1);
+    CHECK(pool.statistics().connect_errors == 2);
+    // Who is cancelled itself is cancelled.
+    auto never = [](db::PasswordRequest&) -> Coro<std::string> {
+        co_await coaio::Event().wait();
+        co_return "";
+    };
+    auto connecting = coaio::create_task(state_of(url, db::ConnectOptions().password(never)));
+    co_await coaio::sleep(0s);
+    connecting.cancel();
+    const bool cancelled = co_await tests::throws<coaio::CancelledError>(std::move(connecting));
+    CHECK(cancelled);
+}
+
 std::string attempt(Guarded& guarded, const std::string& more) {
     guarded.proxy.forget_counts();
     return coaio::run(state_of(guarded.url + " " + more));
@@ -166,6 +199,11 @@ TEST_CASE("AUT-03: a server that proves nothing is refused", "[pgtest]") {
 TEST_CASE("AUT-04: a password provider may take its time, and is asked for every new connection", "[pgtest]") {
     Guarded guarded;
     coaio::run(rotate(guarded));
+}
+
+TEST_CASE("AUT-04: what a provider waits for may be cancelled, and that cancels nobody else", "[pgtest]") {
+    Guarded guarded;
+    coaio::run(cancel_what_is_waited_for(guarded));
 }
 
 TEST_CASE("AUT-04: a provider that fails or is late fails the connection, and no password is shown", "[pgtest]") {

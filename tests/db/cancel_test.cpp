@@ -174,12 +174,12 @@ Coro<> look_at_connection(Bench& bench, std::optional<db::Connection>& connectio
     bench.acknowledged = bench.begun = 0;
 }
 
-// In COMMIT a deferred trigger takes a while; the cancellation waits for it.
+// In COMMIT a deferred trigger waits for a lock; the cancellation waits for it.
 Coro<> cancel_commit(std::string url) {
     auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2));
     co_await pool.execute("create table s (n int)");
-    co_await pool.execute("create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.2); "
-                          "return null; end $$");
+    co_await pool.execute("create function slow() returns trigger language plpgsql as $$ begin perform "
+                          "pg_advisory_xact_lock(1); return null; end $$");
     co_await pool.execute(
         "create constraint trigger slow after insert on s deferrable initially deferred for each row execute function "
         "slow()");
@@ -190,17 +190,20 @@ Coro<> cancel_commit(std::string url) {
         };
         co_return co_await its.transaction(body);
     };
+    const auto holder = co_await pool.acquire();
+    co_await holder.query("select pg_advisory_lock(1)");
     auto task = coaio::create_task(run(pool));
-    for (;;) {
-        const int committing = co_await pool.query_value<int>(
-            "select count(*)::int from pg_stat_activity where datname = current_database() and state = 'active' and "
-            "query = 'commit'");
-        if (committing == 1) break;
+    for (bool waits = false; !waits;) {
+        waits = co_await holder.query_value<bool>(
+            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = "
+            "'Lock' and query = 'commit')");
     }
     task.cancel();
+    co_await coaio::sleep(0s);
+    co_await holder.query("select pg_advisory_unlock(1)");
     const int got = co_await task;
     CHECK(got == 5);
-    const int rows = co_await pool.query_value<int>("select count(*)::int from s");
+    const int rows = co_await holder.query_value<int>("select count(*)::int from s");
     CHECK(rows == 1);
 }
 

@@ -122,7 +122,8 @@ Coro<> outlive_the_primary(Pair& pair) {
 
 // A session that was opened on a standby, and lives through its promotion.
 Coro<> leave_the_promoted(Pair& pair, std::string target) {
-    db::Pool pool(Pair::url(pair.second(), target), db::PoolOptions().max_size(2).acquire_timeout(200ms));
+    db::Pool pool(Pair::url(pair.second(), target),
+                  db::PoolOptions().max_size(2).acquire_timeout(target == "prefer-standby" ? 20s : 2s));
     co_await hold_two(pool);
     co_await coaio::to_thread([&pair] { pair.standby->promote(); });
     // It is told so with the answer.

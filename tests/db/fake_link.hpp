@@ -45,8 +45,8 @@ struct FakeServer {
     bool second_best = false;                       ///< and so are its sessions
     bool down = false;
     bool silent = false;
-    bool stillborn = false;            ///< sessions end as soon as they are open
-    std::size_t cancels_attempts = 0;  ///< so many of them end by a CancelledError
+    bool stillborn = false;                ///< sessions end as soon as they are open
+    std::function<void()> when_looked_at;  ///< called where a session is looked at: a handler of its notices
     /// Asked at each statement: it is the connection's last; it has no effect, it has one, or it has one later.
     enum class Loss : unsigned char { none, before, after, late };
     std::function<Loss()> loses = [] { return Loss::none; };
@@ -97,6 +97,7 @@ public:
     }
     [[nodiscard]] bool alive(coaio::TimePoint /*now*/) noexcept override {
         if (in_transaction_ || busy_) ++server_->mixed_up;
+        if (server_->when_looked_at) server_->when_looked_at();
         return open_ && !std::exchange(gone_, gone_ || goes_);
     }
     void close() noexcept override {
@@ -330,10 +331,6 @@ private:
             fields.message = "it is down";
             fields.sqlstate = server->refusal;
             throw coaio::db::ConnectionError(std::move(fields));
-        }
-        if (server->cancels_attempts > 0) {
-            --server->cancels_attempts;
-            throw coaio::CancelledError();
         }
         auto link = std::make_unique<FakeLink>(server);
         if (server->stillborn) link->vanish();

@@ -139,15 +139,19 @@ Coro<> freeze_postmaster(std::string url, pid_t postmaster) {
 }
 
 /// Six queries are cancelled at once, and what asks the server for it is slow on its way.
-Coro<> cancel_six(tests::PostgresProxy& proxy, std::string url) {
+Coro<> cancel_six(tests::PostgresProxy& proxy, std::string url, const tests::Postgres& server) {
     const db::Pool pool(url, db::PoolOptions().max_size(6).cancel_timeout(10s));
     std::vector<coaio::Task<db::Rows>> tasks;
     for (int i = 0; i < 6; ++i) tasks.push_back(coaio::create_task(pool.query("select pg_sleep(60)")));
-    // One after the other is being executed: its last message has passed.
-    co_await coaio::to_thread([&proxy] { CHECK(proxy.await_seen(tests::Way::to_server, 'E', 6)); });
+    const bool all_run = co_await coaio::to_thread([&server] {
+        return server.await_value("select count(*) from pg_stat_activity where wait_event = 'PgSleep'", "6");
+    });
+    CHECK(all_run);
     for (auto& task : tasks) task.cancel();
     co_await coaio::wait(tasks);
-    co_await coaio::to_thread([&proxy] { CHECK(proxy.await_seen(tests::Way::to_server, tests::message::cancel, 6)); });
+    const bool all_asked = co_await coaio::to_thread(
+        [&proxy] { return proxy.await_seen(tests::Way::to_server, tests::message::cancel, 6); });
+    CHECK(all_asked);
     const int fine = co_await pool.query_value<int>("select 1");
     CHECK(fine == 1);
     CHECK(pool.statistics().size == 6);
@@ -171,10 +175,10 @@ Coro<> pass_over_silent_hosts(std::string socket, std::string dbname, std::strin
     const auto began = Clock::now();
     auto connection = co_await db::Connection::connect("host=127.0.0.1,127.0.0.1," + socket + " port=" + silent + "," +
                                                            silent + ",5432 user=postgres dbname=" + dbname,
-                                                       db::ConnectOptions().connect_timeout(900ms));
+                                                       db::ConnectOptions().connect_timeout(3s));
     const auto took = Clock::now() - began;
-    CHECK(took >= 500ms);
-    CHECK(took < 5s);
+    CHECK(took >= 1500ms);
+    CHECK(took < 15s);
     const int fine = co_await connection.query_value<int>("select 1");
     CHECK(fine == 1);
 }
@@ -244,7 +248,7 @@ TEST_CASE("CAN-07: of many cancel requests at once no more than four have a conn
     tests::Database database;
     tests::PostgresProxy proxy(database.server());
     proxy.on(tests::Spot(tests::Way::to_server, tests::message::cancel).nth(0).times(0), tests::Fault::delay(200ms));
-    tests::run_timely(cancel_six(proxy, proxy.conninfo(database.name())));
+    tests::run_timely(cancel_six(proxy, proxy.conninfo(database.name()), database.server()));
     CHECK(proxy.most_open() <= 6 + 4);
     CHECK(proxy.accepted() == 6 + 6);
 }

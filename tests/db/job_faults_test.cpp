@@ -77,7 +77,8 @@ Coro<> end_at_any_instant(std::string url, const tests::Database& database) {
                                    tests::quick_worker().concurrency(4).batch(3).lease(60s).grace(
                                        coaio::Duration(static_cast<std::int64_t>(below(3) * 1000000))));
         auto running = coaio::create_task(worker.run());
-        co_await coaio::sleep(std::chrono::microseconds(below(12000)));
+        // On a machine on which nothing is done in that time it lives longer.
+        co_await coaio::sleep(std::chrono::microseconds(below(12000) + 20 * static_cast<unsigned>(cancels)));
         running.cancel();
         try {
             co_await running;
@@ -161,7 +162,7 @@ TEST_CASE("JOB-03, JOB-14: four worker processes, of which one after the other i
     const char* wanted = std::getenv("COAIO_JOBS");
     const int count = wanted == nullptr ? 3000 : std::atoi(wanted);
     const auto interval = wanted == nullptr ? 150ms : 1000ms;
-    const auto limit = wanted == nullptr ? 60s : 3600s;
+    const auto limit = wanted == nullptr ? 200s : 3600s;
     tests::Database database;
     auto putting = [](std::string url, int jobs, const tests::Database& where) -> Coro<> {
         const db::Pool pool(url);
@@ -173,7 +174,7 @@ TEST_CASE("JOB-03, JOB-14: four worker processes, of which one after the other i
     std::vector<std::unique_ptr<Process>> workers;
     for (int i = 0; i < 4; ++i) workers.push_back(std::make_unique<Process>());
     std::size_t kills = 0;
-    std::string left;
+    int left = count;
     const auto begin = std::chrono::steady_clock::now();
     // The server waits a little, so that asking does not keep it busy.
     while (database.value("select " + none_left + " from pg_sleep(0.02)") != "t") {
@@ -181,9 +182,9 @@ TEST_CASE("JOB-03, JOB-14: four worker processes, of which one after the other i
         REQUIRE(now - begin < limit);
         if (now - begin < interval * (kills + 1)) continue;
         // On a machine so busy that nobody gets anything done in that time, they live longer.
-        std::string now_left = database.value("select count(*) from coaio_job");
-        if (now_left == left) continue;
-        left = std::move(now_left);
+        const int now_left = std::stoi(database.value("select count(*) from coaio_job"));
+        if (left - now_left < count / 50) continue;
+        left = now_left;
         auto& victim = workers[kills++ % workers.size()];
         victim = nullptr;
         victim = std::make_unique<Process>();

@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 #include "support/throws.hpp"
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -94,6 +95,29 @@ Coro<> go_on_in_shut_down() {
     co_await holder;
     CHECK(world.server->cancels == 0);
     co_await require_whole(world);
+}
+
+// What opens a connection for statements knows of them last, and is cancelled as the loop ends.
+Coro<> outlive_the_pool() {
+    auto world = std::make_unique<LaneWorld>(of_size(2));
+    const auto server = world->server;
+    co_await warm_up(*world);
+    auto holder = coaio::create_task(hold(*world, 1h));
+    co_await yield(1);
+    server->connect_time = 1h;
+    auto asking = coaio::create_task(ask(*world, 1));
+    co_await yield(2);
+    asking.cancel();
+    const bool cancelled = co_await tests::throws<coaio::CancelledError>(std::move(asking));
+    CHECK(cancelled);
+    const std::weak_ptr<db::detail::Lanes> lanes = world->lanes;
+    world = nullptr;
+    CHECK_FALSE(lanes.expired());
+    cancel_pumps();
+    holder.cancel();
+    co_await yield(3);
+    CHECK(lanes.expired());
+    CHECK(server->sessions == 0);
 }
 
 Coro<> drop_before_begin() {
@@ -244,6 +268,10 @@ TEST_CASE("POL-05: a statement whose time to wait is over when it is sent counts
 
 TEST_CASE("CAN-15: statements that cannot be cancelled are answered while the loop shuts down") {
     coaio::testing::explore(go_on_in_shut_down);
+}
+
+TEST_CASE("CAN-15: what opens a connection for statements may outlive all that asked for it") {
+    coaio::testing::run(outlive_the_pool());
 }
 
 TEST_CASE("CAN-15: a connection whose task ends before it began holds up nobody") {

@@ -243,13 +243,13 @@ Coro<> cancel_begin(Scene& scene) {
 
 Coro<> deadline_covers(Scene& scene, char type, int nth) {
     scene.proxy.clear();
-    scene.proxy.on(Spot(Way::to_client, type).nth(nth), Fault::delay(1s));
+    scene.proxy.on(Spot(Way::to_client, type).nth(nth), Fault::delay(10s));
     db::Pool pool(scene.url, db::PoolOptions().max_size(1).cancel_timeout(100ms));
     const auto began = Clock::now();
-    const bool late = co_await tests::throws<coaio::TimeoutError>(
-        coaio::wait_for(pool.query("select generate_series(1, 100)"), 150ms));
+    const bool late =
+        co_await tests::throws<coaio::TimeoutError>(coaio::wait_for(pool.query("select generate_series(1, 100)"), 1s));
     CHECK(late);
-    CHECK(Clock::now() - began < 900ms);
+    CHECK(Clock::now() - began < 5s);
     CHECK(scene.proxy.fired() == 1);
     scene.proxy.forget_counts();
 }

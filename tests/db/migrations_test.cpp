@@ -229,7 +229,7 @@ Coro<> cancel_it(std::string url, const tests::Database& database) {
 }
 
 // Its settings are of no use to whoever uses the pool next, and would hide the book from the next run.
-Coro<> cancel_the_commit(std::string url, const tests::Database& database) {
+Coro<> cancel_the_commit(std::string url) {
     const db::Pool pool(url, db::PoolOptions().max_size(1));
     const auto path = co_await pool.query_value<std::string>("select current_setting('search_path')");
     Migrations migrations;
@@ -238,14 +238,21 @@ Coro<> cancel_the_commit(std::string url, const tests::Database& database) {
         select set_config('search_path', 'other', false);
         create table other.t (n int);
         create function other.slow() returns trigger language plpgsql as
-            $$ begin perform pg_sleep(0.2); return null; end $$;
+            $$ begin perform pg_advisory_xact_lock(7); return null; end $$;
         create constraint trigger slow after insert on other.t deferrable initially deferred
             for each row execute function other.slow();
         insert into other.t values (1))");
+    auto holder = co_await db::Connection::connect(url);
+    co_await holder.query("select pg_advisory_lock(7)");
     auto run = coaio::create_task(migrations.run(pool));
-    co_await tests::until(database,
-                          "exists (select from pg_stat_activity where state = 'active' and query ilike 'commit%')");
+    for (bool waits = false; !waits;) {
+        waits = co_await holder.query_value<bool>(
+            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = "
+            "'Lock' and query ilike 'commit%')");
+    }
     run.cancel();
+    co_await coaio::sleep(0s);
+    co_await holder.query("select pg_advisory_unlock(7)");
     const bool cancelled = co_await tests::throws<coaio::CancelledError>(
         [](coaio::Task<std::vector<db::MigrationStep>> it) -> Coro<> { co_await it; }(run));
     CHECK(cancelled);
@@ -396,7 +403,7 @@ TEST_CASE("a cancelled run leaves neither its step nor its lock; another gives u
 
 TEST_CASE("MIG-03: a run that is cancelled while a step commits leaves none of its settings in the pool", "[pgtest]") {
     tests::Database database;
-    coaio::run(cancel_the_commit(database.conninfo(), database));
+    coaio::run(cancel_the_commit(database.conninfo()));
 }
 
 TEST_CASE("MIG-05: a pool whose database was migrated forgets what it has prepared", "[pgtest]") {

@@ -178,7 +178,7 @@ Coro<> tell_of_the_rest(std::string url, tests::PostgresProxy& proxy, std::strin
     CHECK(is<std::runtime_error>(attempts[2].error));
 
     auto sleeping = coaio::create_task(pool.execute("select pg_sleep(60)"));
-    while (notes->all.empty()) co_await coaio::sleep(0s);  // it has its connection, and is prepared
+    while (notes->all.size() < 2) co_await coaio::sleep(0s);  // it has its connection, and is prepared
     notes->all.clear();
     const bool full = co_await tests::throws<db::PoolTimeout>(pool.query("select 1"));
     CHECK(full);
@@ -230,9 +230,12 @@ Coro<> log_slow_ones(std::string url) {
     std::vector<std::string> lines;
     const auto log =
         std::make_shared<db::SlowQueryLog>(100ms, [&lines](std::string_view line) { lines.emplace_back(line); });
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).observer(log));
-    co_await pool.query("select 1");
+    const auto patient =
+        std::make_shared<db::SlowQueryLog>(1h, [&lines](std::string_view line) { lines.emplace_back(line); });
+    auto quick = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).observer(patient));
+    co_await quick.query("select 1");
     CHECK(lines.empty());
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(1).observer(log));
     co_await pool.query("select  pg_sleep(0.12), 'secret' -- of 4711\n where 1 = 1");
     REQUIRE(lines.size() == 1);
     CHECK_THAT(lines[0], tests::contains(" ms, 1 row, session "));
@@ -281,7 +284,8 @@ Coro<> hold_all(db::Pool pool, coaio::Event& holds) {
 }
 
 Coro<> print_holders(std::string url) {
-    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).acquire_timeout(50ms));
+    auto pool = co_await db::Pool::connect(url, db::PoolOptions().max_size(2).min_size(2).acquire_timeout(50ms));
+    while (pool.statistics().idle < 2) co_await coaio::sleep(1ms);
     coaio::Event holds;
     auto holder = coaio::create_task(hold_all(pool, holds), {.name = "the holder"});
     co_await holds.wait();

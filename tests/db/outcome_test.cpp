@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "db/refusal.hpp"
 #include "support/catch.hpp"
 #include "support/postgres_proxy.hpp"
 #include "support/token_table.hpp"
@@ -134,6 +135,36 @@ Coro<> fail_in_doubt(std::string url, const tests::Database& database) {
     }
 }
 
+// A pooler that has lost its server says so, and not what has become of the statement.
+Coro<> lose_the_pooler(tests::PostgresProxy& proxy, std::string url, const tests::Database& database) {
+    const db::Pool pool(url, db::PoolOptions().max_size(1));
+    database.sql("create table t (n int)");
+    proxy.on(tests::Spot(Way::to_client, 'C').containing("INSERT"), tests::Fault::replace(tests::refusal("08P01")));
+    auto inserting = pool.execute("insert into t values (1)");
+    const Said said = co_await said_of(std::move(inserting));
+    CHECK(said.state == "08P01");
+    CHECK(said.outcome == db::Outcome::unknown);
+    CHECK_FALSE(said.retryable);
+    CHECK(database.value("select count(*) from t") == "1");
+    // Where it was told by another server, and the session goes on, it is an error as any other.
+    auto raising = pool.execute("do $$ begin raise exception 'elsewhere' using errcode = '08006'; end $$");
+    const Said elsewhere = co_await said_of(std::move(raising));
+    CHECK(elsewhere.connection_good);
+}
+
+Coro<> fail_to_build_concurrently(std::string url, const tests::Database& database) {
+    const db::Pool pool(url, db::PoolOptions().max_size(1));
+    database.sql("create table t (n int); insert into t values (1), (1)");
+    auto building = pool.execute("create unique index CONCURRENTLY t_n on t (n)");
+    const Said said = co_await said_of(std::move(building));
+    CHECK(said.state == "23505");
+    CHECK(said.outcome == db::Outcome::unknown);
+    CHECK(database.value("select indisvalid from pg_index where indexrelid = 't_n'::regclass") == "f");
+    auto at_once = pool.execute("create unique index t_m on t (n)");
+    const Said of_that = co_await said_of(std::move(at_once));
+    CHECK(of_that.outcome == db::Outcome::rolled_back);
+}
+
 Coro<std::uint64_t> insert_in_transaction(db::Pool pool) {
     auto body = [](db::Transaction& transaction) -> Coro<std::uint64_t> {
         return transaction.execute("insert into t values (1)");
@@ -251,6 +282,17 @@ TEST_CASE("TXN-11: a transaction is not tried again after a procedure that may h
 TEST_CASE("ERR-04: a server that cannot tell what has become of a statement is believed", "[pgtest]") {
     tests::Database database;
     coaio::run(fail_in_doubt(database.conninfo(), database));
+}
+
+TEST_CASE("ERR-04: what a pooler says that has lost its server is no word on the statement", "[pgtest]") {
+    tests::Database database;
+    tests::PostgresProxy proxy(database.server());
+    coaio::run(lose_the_pooler(proxy, proxy.conninfo(database.name()), database));
+}
+
+TEST_CASE("CMT-08: what builds concurrently and fails has left something", "[pgtest]") {
+    tests::Database database;
+    coaio::run(fail_to_build_concurrently(database.conninfo(), database));
 }
 
 TEST_CASE("CMT-04: a COMMIT of which the server cannot tell what has become is looked up", "[pgtest]") {

@@ -97,14 +97,25 @@ Coro<> open_in_vain() {
     co_await world.pool->close();
 }
 
-Coro<> cancel_what_opens() {
-    LaneWorld world(db::PoolOptions().max_size(1));
-    world.server->cancels_attempts = 2;
-    const auto began = Clock::now();
-    co_await tests::hold(world, 0s);
-    CHECK(Clock::now() - began < 2s);
-    CHECK(world.server->attempts == 3);
-    co_await world.pool->close();
+// A handler of notices is told of the end of an idle session, and expires the pool.
+Coro<> expire_while_looking() {
+    LaneWorld world(db::PoolOptions().max_size(4).min_size(3));
+    {
+        std::vector<Lease> held;
+        for (int i = 0; i < 3; ++i) held.push_back(co_await world.pool->acquire());
+    }
+    std::size_t looks = 0;
+    world.server->when_looked_at = [&] {
+        if (++looks == 2) world.pool->expire();
+    };
+    co_await coaio::sleep(6s);
+    const auto stats = world.pool->statistics();
+    CHECK(stats.closed_by.expired == 3);
+    CHECK(stats.opened == 6);
+    CHECK(stats.idle == 3);
+    world.server->when_looked_at = [&] { world.pool->abandon(); };
+    co_await coaio::sleep(6s);
+    CHECK(world.server->sessions == 0);
 }
 
 Coro<> replace_the_dead() {
@@ -185,8 +196,8 @@ TEST_CASE("POL-11: sessions that end as soon as they are open are opened with pa
     coaio::testing::run(open_in_vain());
 }
 
-TEST_CASE("POL-11: an attempt to connect that ends by a cancellation of its own is made again") {
-    coaio::testing::run(cancel_what_opens());
+TEST_CASE("POL-24: a pool may be expired, or closed, while it looks after what is idle") {
+    coaio::testing::run(expire_while_looking());
 }
 
 TEST_CASE("POL-12: connections of min_size that died while nobody used them are replaced") {

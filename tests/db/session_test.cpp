@@ -5,6 +5,7 @@
 #include <coaio/core/sleep.hpp>
 #include <coaio/core/task.hpp>
 
+#include "db/refusal.hpp"
 #include "support/catch.hpp"
 #include "support/postgres_proxy.hpp"
 #include "support/throws.hpp"
@@ -20,15 +21,6 @@ using tests::Way;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// A message of the server's: ErrorResponse.
-std::string refusal(const std::string& state) {
-    std::string body;
-    for (const char* field : {"SFATAL", "VFATAL", "Mnot now"}) body += std::string(field) + '\0';
-    body += "C" + state + '\0' + '\0';
-    const auto size = static_cast<char>(body.size() + 4);
-    return std::string("E") + '\0' + '\0' + '\0' + size + body;
-}
 
 Coro<std::string> state_of(Coro<db::Rows> statement) {
     try {
@@ -49,19 +41,19 @@ Coro<std::string> connect_state(std::string url, coaio::Duration limit = 3s) {
 }
 
 Coro<> start_up(tests::PostgresProxy& proxy, std::string url) {
-    proxy.on(Spot(Way::to_client, 'R').times(3), Fault::replace(refusal("57P03")));
+    proxy.on(Spot(Way::to_client, 'R').times(3), Fault::replace(tests::refusal("57P03")));
     const std::string first = co_await connect_state(url);
     CHECK(first == "connected");
     CHECK(proxy.accepted() == 4);
     // As long as it takes, but no longer than the limit.
     proxy.clear();
-    proxy.on(Spot(Way::to_client, 'R').times(0), Fault::replace(refusal("57P03")));
-    const std::string never = co_await connect_state(url, 300ms);
+    proxy.on(Spot(Way::to_client, 'R').times(0), Fault::replace(tests::refusal("57P03")));
+    const std::string never = co_await connect_state(url, 2s);
     CHECK(never == "57P03");
     for (const char* state : {"28P01", "28000", "3D000", "53300"}) {
         proxy.clear();
         proxy.forget_counts();
-        proxy.on(Spot(Way::to_client, 'R').times(0), Fault::replace(refusal(state)));
+        proxy.on(Spot(Way::to_client, 'R').times(0), Fault::replace(tests::refusal(state)));
         const std::string final = co_await connect_state(url);
         CHECK(final == std::string(state));
         CHECK(proxy.accepted() == 1);
@@ -69,7 +61,7 @@ Coro<> start_up(tests::PostgresProxy& proxy, std::string url) {
 }
 
 Coro<> too_many(std::string url) {
-    db::Pool pool(url, db::PoolOptions().max_size(3).acquire_timeout(300ms));
+    db::Pool pool(url, db::PoolOptions().max_size(3).acquire_timeout(2s));
     auto held = co_await pool.acquire();
     std::string text;
     try {
@@ -119,7 +111,7 @@ Coro<> time_out(std::string url) {
     db::Pool pool(url, db::PoolOptions().max_size(2).setting("lock_timeout", "30ms"));
     co_await pool.execute("create table t (n int)");
     auto connection = co_await pool.acquire();
-    co_await connection.execute("set statement_timeout = 30");
+    co_await connection.execute("set statement_timeout = 1000");
     const std::string statement = co_await state_of(connection.query("select pg_sleep(60)"));
     CHECK(statement == db::sqlstate::query_canceled);
     auto body = [&connection](Transaction& tx) -> Coro<> {
@@ -129,7 +121,7 @@ Coro<> time_out(std::string url) {
         // What is local ends with the transaction.
         co_await tx.execute("set local statement_timeout = 12345");
     };
-    co_await connection.execute("set statement_timeout = 0");
+    co_await connection.execute("reset statement_timeout");
     co_await pool.transaction(body);
     connection.release();
     const auto left = co_await pool.query_value<std::string>("select current_setting('statement_timeout')");

@@ -175,7 +175,7 @@ Coro<> end_behind_a_failure(std::string url, tests::PostgresProxy& proxy, bool s
     const auto link = co_await connect(url);
     db::detail::PqLink& lane = *link->libpq();
     lane.enter_lane(true);
-    proxy.on(tests::Spot(Way::to_client, 'Z'), tests::Fault::delay(500ms));
+    proxy.on(tests::Spot(Way::to_client, 'Z'), tests::Fault::delay(1500ms));
     for (const char* sql : {"select 1", "select 1 / 0"}) lane.lane_send(sql, {});
     const std::size_t ended = proxy.seen(Way::to_server, 'S');
     co_await lane.lane_wait();  // they are sent
@@ -186,7 +186,9 @@ Coro<> end_behind_a_failure(std::string url, tests::PostgresProxy& proxy, bool s
     co_await lane.lane_wait();
     CHECK_FALSE(lane.lane_take());
     lane.lane_send("select 2", {});  // would go at once, as libpq has it, so it has a Sync of its own
-    CHECK(proxy.await_seen(Way::to_server, 'S', ended + 2, 30s));
+    const auto both = [&proxy, ended] { return proxy.await_seen(Way::to_server, 'S', ended + 2); };
+    const bool sent = co_await coaio::to_thread(both);
+    CHECK(sent);
     co_await lane.end_lane(std::make_exception_ptr(coaio::CancelledError()));
     REQUIRE(link->state() == db::detail::LinkState::idle);
     lane.enter_lane(shares_sync);

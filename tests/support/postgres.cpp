@@ -17,13 +17,13 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "support/own_time.hpp"
 
 namespace tests {
 namespace {
@@ -102,20 +102,6 @@ pid_t spawn(const std::vector<std::string>& words, uid_t uid, gid_t gid, const s
     _exit(127);
 }
 
-// Somebody else may take it before the server does, but hardly: the kernel goes round.
-int free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    const bool found = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(fd);
-    if (!found) fail("no port is free");
-    return ntohs(address.sin_port);
-}
-
 int wait_for_exit(pid_t child) {
     int status = 0;
     while (waitpid(child, &status, 0) < 0) {
@@ -141,7 +127,8 @@ struct Clear {
 Postgres::Postgres(const Settings& settings) : Postgres(settings, nullptr) {}
 
 Postgres::Postgres(const Settings& settings, const Postgres* primary)
-    : settings_(settings), binaries_(find_binaries()), port_(has_network() ? free_port() : 5432) {
+    : settings_(settings), binaries_(find_binaries()), port_(5432) {
+    if (has_network()) port_ = kept_.emplace().number();
     uid_ = geteuid();
     gid_ = getegid();
     if (uid_ == 0) {
@@ -315,6 +302,7 @@ std::string Postgres::log_end() const {
 }
 
 std::vector<Postgres::Row> Postgres::sql(const std::string& database, const std::string& statements) const {
+    const OwnTime own;
     std::unique_ptr<PGconn, Finish> connection(PQconnectdb(conninfo(database).c_str()));
     if (PQstatus(connection.get()) != CONNECTION_OK) fail(PQerrorMessage(connection.get()));
     PQsetNoticeProcessor(connection.get(), [](void*, const char*) {}, nullptr);

@@ -10,6 +10,8 @@
 
 #include <sys/types.h>
 
+#include "support/kept_port.hpp"
+
 namespace tests {
 
 /// How a cluster is stopped: `fast` lets no one finish but writes all out, `immediate` is a crash.
@@ -68,7 +70,7 @@ public:
     int sessions(const std::string& database) const;
     /// Waits until there are `count` of them; false when that does not happen in time.
     bool await_sessions(const std::string& database, int count,
-                        std::chrono::milliseconds limit = std::chrono::seconds(5)) const;
+                        std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
     /// Waits until the statement gives this value; false when that does not happen in time.
     bool await_value(const std::string& statement, const std::string& wanted,
                      std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
@@ -87,6 +89,7 @@ private:
     std::string binaries_;
     std::string folder_;
     int port_ = 5432;
+    std::optional<KeptPort> kept_;
     uid_t uid_ = 0;
     gid_t gid_ = 0;
     pid_t server_ = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "support/postgres_proxy.hpp"
 
+#include "support/kept_port.hpp"
+#include "support/own_time.hpp"
 #include "support/postgres_proxy_pipe.hpp"
 
 #include <algorithm>
@@ -37,18 +39,6 @@ namespace {
 
 [[noreturn]] void fail(const char* call) { throw std::runtime_error(std::string(call) + ": " + std::strerror(errno)); }
 
-int bound_socket(int port) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const int on = 1;
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) fail("bind");
-    return fd;
-}
-
 int connect_to_port(int port) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
@@ -58,13 +48,6 @@ int connect_to_port(int port) {
     if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
     ::close(fd);
     return -1;
-}
-
-int port_of(int fd) {
-    sockaddr_in address{};
-    socklen_t size = sizeof(address);
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) fail("getsockname");
-    return ntohs(address.sin_port);
 }
 
 void close_with_reset(int fd) {
@@ -104,8 +87,6 @@ class PostgresProxy::Impl {
 public:
     Impl(const Postgres& server, std::uint64_t seed) : random_(seed) {
         lead_to(server);
-        keeper_ = bound_socket(0);
-        port_ = port_of(keeper_);
         set_listening(Listen::normal);
         wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         thread_ = std::thread([this] { run(); });
@@ -121,11 +102,10 @@ public:
         }
         for (const int fd : drained_) ::close(fd);
         if (listener_ >= 0) ::close(listener_);
-        ::close(keeper_);
         ::close(wake_);
     }
 
-    [[nodiscard]] int port() const noexcept { return port_; }
+    [[nodiscard]] int port() const noexcept { return kept_.number(); }
     /// By the network, where it listens there: there is no TLS on a socket in a folder.
     void lead_to(const Postgres& server) {
         target_ = server.socket_folder() + "/.s.PGSQL." + std::to_string(server.port());
@@ -134,6 +114,7 @@ public:
 
     /// Runs it in the proxy's thread.
     void perform(std::function<void()> step) {
+        const OwnTime own;
         std::unique_lock lock(mutex_);
         commands_.push_back(std::move(step));
         const std::uint64_t mine = ++asked_;
@@ -149,6 +130,7 @@ public:
 
     template <class F>
     [[nodiscard]] auto look(F what) const {
+        const OwnTime own;
         const std::scoped_lock lock(mutex_);
         return what();
     }
@@ -196,7 +178,7 @@ public:
         if (how == Listen::refuse) {
             if (listener_ >= 0) ::close(std::exchange(listener_, -1));
         } else if (listener_ < 0) {
-            listener_ = bound_socket(port_);
+            listener_ = bound_socket(port());
             if (::listen(listener_, 256) != 0) fail("listen");
         }
     }
@@ -221,10 +203,9 @@ private:
     std::string target_;
     int target_port_ = 0;
     std::mt19937_64 random_;
-    int keeper_ = -1;  // holds the port while nobody listens
+    KeptPort kept_;  // while nobody listens
     int listener_ = -1;
     int wake_ = -1;
-    int port_ = 0;
     Listen how_ = Listen::normal;
     std::vector<int> drained_;  // the server's ends of cut connections, until it has seen so
 

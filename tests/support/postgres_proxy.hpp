@@ -167,7 +167,7 @@ public:
     [[nodiscard]] std::size_t seen(Way way, char type) const;
     /// Waits until so many have arrived; false when that does not happen in time.
     [[nodiscard]] bool await_seen(Way way, char type, std::size_t count,
-                                  std::chrono::milliseconds limit = std::chrono::seconds(5)) const;
+                                  std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
     /// How often a rule applied.
     [[nodiscard]] std::size_t fired() const;
     [[nodiscard]] std::size_t accepted() const;

@@ -137,8 +137,9 @@ public:
     }
     /// Who knows the password, in place of the connection string, the environment and the password file. It is asked for
     /// every new session, and of several hosts for each that is tried: passwords may change, or be made for a quarter of
-    /// an hour. Its time counts as connecting does; what it throws, connecting throws. An empty one is none: then the
-    /// others are asked after all. The lambda lives as long as what connects.
+    /// an hour. Its time counts as connecting does; what it throws, connecting throws, but where what it waits for was
+    /// cancelled: then the attempt has failed, and nobody else is cancelled. An empty password is none: then the others
+    /// are asked after all. The lambda lives as long as what connects.
     ///
     ///     auto provider = [vault](coaio::db::PasswordRequest& request) -> coaio::Coro<std::string> {
     ///         co_return co_await vault->secret_of(request.user());
