@@ -286,7 +286,7 @@ coaio::Coro<> freeze_in_a_transaction() {
     Scene scene;
     co_await scene.enqueue();
     scene.sites.hold_after(10, host_count);
-    CrawlProgram first(scene.worker("first", {"--lease=2", "--until-done"}));
+    CrawlProgram first(scene.worker("first", {"--lease=8", "--until-done"}));
     co_await scene.sites.held().wait();
     const coaio::db::Pool pool(scene.database.conninfo());
     auto holder = co_await pool.acquire();

@@ -341,10 +341,10 @@ coaio::Coro<> stand_still_in_a_step() {
     options.manners.max_retries = 0;
     co_await put(database.conninfo(), options);
     Crew crew(database.conninfo(), site);
-    crew.options.lease = 400ms;
+    crew.options.lease = 2s;
     crew.options.until_done = true;
     crew.stall = [] {
-        const auto until = std::chrono::steady_clock::now() + 500ms;
+        const auto until = std::chrono::steady_clock::now() + 2500ms;
         while (std::chrono::steady_clock::now() < until) {}
     };
     co_await crew.run(1);
