@@ -151,7 +151,8 @@ std::string take_word(std::string_view& sql) {
 bool may_commit(std::string_view sql) {
     const std::string word = take_word(sql);
     if (word == "call" || word == "do") return true;
-    constexpr std::array<std::string_view, 4> in_steps{"alter", "create", "drop", "reindex"};
+    if (word == "reindex") return true;
+    constexpr std::array<std::string_view, 3> in_steps{"alter", "create", "drop"};
     constexpr std::string_view concurrently = "concurrently";
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
     return std::find(in_steps.begin(), in_steps.end(), word) != in_steps.end() &&
@@ -161,8 +162,10 @@ bool may_commit(std::string_view sql) {
 bool may_have_begun(const ErrorFields& failure) noexcept {
     // What is found before anything is called. The error of a last commit has no context.
     constexpr std::array<std::string_view, 3> before{"0A", "26", "42"};
-    const std::string_view state_class = std::string_view(failure.sqlstate).substr(0, 2);
-    return !failure.where.empty() || std::find(before.begin(), before.end(), state_class) == before.end();
+    constexpr std::array<std::string_view, 2> refused{"25001", "25006"};  // in a transaction, or one that only reads
+    const std::string_view state = failure.sqlstate;
+    return !failure.where.empty() || (std::find(before.begin(), before.end(), state.substr(0, 2)) == before.end() &&
+                                      std::find(refused.begin(), refused.end(), state) == refused.end());
 }
 
 bool begins_or_ends_transaction(std::string_view sql) {

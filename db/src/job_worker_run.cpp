@@ -29,9 +29,9 @@ void JobWorkerState::dispatch() {
         }
         held.phase = Phase::running;
         ++at_work_;
-        const Key key(held.job.id(), held.job.attempt());
-        const std::string name = "job-" + std::to_string(key.first);
         try {
+            const Key key(held.job.id(), held.job.attempt());
+            const std::string name = "job-" + std::to_string(key.first);
             auto task = create_task(work(shared_from_this(), held), {.name = name, .eager_start = true});
             // It may be over, and gone.
             const auto at = held_.find(key);

@@ -261,6 +261,8 @@ void PoolState::keep_house() {
         if (reason == nullptr) reason = closed_ ? &PoolClosures::shut : worn_out(*each, now);
         if (reason != nullptr) {
             remove(*each, reason);
+        } else if (!waiting_.empty()) {  // since the handler
+            offer(*each);
         } else {
             idle_.push_back(each);
         }

@@ -347,11 +347,11 @@ void PoolState::warn_of(const Slot& slot) const noexcept {
 
 void PoolState::offer(Slot& slot) {
     const TimePoint now = Clock::now();
-    const Reason reason = closed_ ? &PoolClosures::shut : worn_out(slot, now);
+    const bool lost = !waiting_.empty() && !slot.link->alive(now);  // a handler of notices may close the pool
+    Reason reason = closed_ ? &PoolClosures::shut : worn_out(slot, now);
+    if (reason == nullptr && lost) reason = &PoolClosures::lost;
     if (reason != nullptr) {
         remove(slot, reason);
-    } else if (!waiting_.empty() && !slot.link->alive(now)) {
-        remove(slot, &PoolClosures::lost);
     } else if (!waiting_.empty()) {
         slot.state = Slot::State::in_use;
         slot.was_idle = false;

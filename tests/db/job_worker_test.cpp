@@ -121,7 +121,7 @@ Coro<> wait_longer_and_longer(std::string url, const tests::Database& database) 
     CHECK(database.value("select count(distinct run_at) > 10 from coaio_job") == "t");
 }
 
-// The handler runs until it is cancelled; gives whether the lease was still on, by the server's clock, at that moment.
+// The handler runs until it is cancelled; gives whether the lease was still on at that moment.
 Coro<> run_into_the_deadline(std::string url, const tests::Database& database) {
     const db::Pool pool(url);
     const db::JobQueue queue(pool, "q");

@@ -147,9 +147,12 @@ Coro<> lose_the_pooler(tests::PostgresProxy& proxy, std::string url, const tests
     CHECK_FALSE(said.retryable);
     CHECK(database.value("select count(*) from t") == "1");
     // Where it was told by another server, and the session goes on, it is an error as any other.
-    auto raising = pool.execute("do $$ begin raise exception 'elsewhere' using errcode = '08006'; end $$");
+    database.sql("create function elsewhere() returns int language plpgsql as $$ begin raise exception 'elsewhere' "
+                 "using errcode = '08006'; end $$");
+    auto raising = pool.execute("select elsewhere()");
     const Said elsewhere = co_await said_of(std::move(raising));
     CHECK(elsewhere.connection_good);
+    CHECK(elsewhere.outcome == db::Outcome::rolled_back);
 }
 
 Coro<> fail_to_build_concurrently(std::string url, const tests::Database& database) {
@@ -163,6 +166,13 @@ Coro<> fail_to_build_concurrently(std::string url, const tests::Database& databa
     auto at_once = pool.execute("create unique index t_m on t (n)");
     const Said of_that = co_await said_of(std::move(at_once));
     CHECK(of_that.outcome == db::Outcome::rolled_back);
+    // What is refused before it begins has left nothing.
+    auto only_reading = pool.execute("set default_transaction_read_only = on");
+    co_await std::move(only_reading);
+    auto refused = pool.execute("create index concurrently t_o on t (n)");
+    const Said of_refused = co_await said_of(std::move(refused));
+    CHECK(of_refused.state == "25006");
+    CHECK(of_refused.outcome == db::Outcome::rolled_back);
 }
 
 Coro<std::uint64_t> insert_in_transaction(db::Pool pool) {
