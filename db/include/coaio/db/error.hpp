@@ -33,7 +33,7 @@ enum class Outcome : unsigned char {
     not_sent,     ///< the server has not seen it
     rolled_back,  ///< it has no effect
     committed,    ///< its effects stand
-    unknown,      ///< the connection broke when it could have been either
+    unknown,      ///< it could be either: the connection broke, or what commits in steps has failed in one of them
 };
 
 [[nodiscard]] std::string_view to_string(Outcome outcome) noexcept;
